@@ -52,7 +52,8 @@ Result<> RemoveChildren(UniqueFd dir, dev_t dev) {
     if (fstat(child->get(), &st) != 0) return Errno("fstat " + name);
     if (st.st_dev != dev) return Fail(EXDEV, name + " is a mount point");
     TRY(RemoveChildren(std::move(*child), dev));
-    if (unlinkat(fd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return Errno("rmdir " + name);
+    if (unlinkat(fd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+      return Errno("rmdir " + name);
   }
 }
 
@@ -64,7 +65,8 @@ Result<UniqueFd> OpenAt(int dirfd, const std::string& path, int flags, mode_t mo
   return UniqueFd(fd);
 }
 
-Result<UniqueFd> OpenBeneath(int dirfd, const std::string& path, int flags, bool follow, mode_t mode) {
+Result<UniqueFd> OpenBeneath(int dirfd, const std::string& path, int flags, bool follow,
+                             mode_t mode) {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags) | O_CLOEXEC;
   how.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0;
@@ -104,7 +106,8 @@ Result<size_t> PreadUpTo(int fd, void* buffer, size_t size, uint64_t offset) {
   size_t done = 0;
   while (done < size) {
     ssize_t n = Retry([&] {
-      return pread(fd, static_cast<char*>(buffer) + done, size - done, static_cast<off_t>(offset + done));
+      return pread(fd, static_cast<char*>(buffer) + done, size - done,
+                   static_cast<off_t>(offset + done));
     });
     if (n < 0) return Errno("pread");
     if (n == 0) break;
@@ -124,7 +127,8 @@ Result<> WriteAll(int fd, std::string_view data) {
 
 Result<> PwriteAll(int fd, std::string_view data, uint64_t offset) {
   while (!data.empty()) {
-    ssize_t n = Retry([&] { return pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset)); });
+    ssize_t n =
+        Retry([&] { return pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset)); });
     if (n < 0) return Errno("pwrite");
     data.remove_prefix(static_cast<size_t>(n));
     offset += static_cast<uint64_t>(n);
@@ -156,7 +160,8 @@ Result<> RemoveTree(int dirfd, const std::string& path) {
   }
   TRY_ASSIGN(UniqueFd dir, OpenAt(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   TRY(RemoveChildren(std::move(dir), st.st_dev));
-  if (unlinkat(dirfd, path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return Errno("rmdir " + path);
+  if (unlinkat(dirfd, path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+    return Errno("rmdir " + path);
   return {};
 }
 

@@ -1,4 +1,5 @@
-// Bounds-checked little-endian reading and writing of byte strings that came from disk or from outside.
+// Bounds-checked little-endian reading and writing of byte strings that came from disk or from
+// outside.
 #pragma once
 
 #include <bit>
@@ -44,8 +45,8 @@ void AppendLE(std::string& out, T v) {
   out.append(buf, sizeof v);
 }
 
-// Walks a byte string from the front. After the first read past the end every read yields zero or an empty view and
-// ok() is false, so a parser checks once, at its end.
+// Walks a byte string from the front. After the first read past the end every read yields zero or
+// an empty view and ok() is false, so a parser checks once, at its end.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view data) : data_(data) {}

@@ -1,4 +1,5 @@
-// CRC-32C (Castagnoli, RFC 3720 appendix B.4): detects damage on disk; not a defence against anybody.
+// CRC-32C (Castagnoli, RFC 3720 appendix B.4): detects damage on disk; not a defence against
+// anybody.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // SHA-256 digests: the Digest value type and an incremental hasher (OpenSSL).
 //
-// Digest names an object, a blob, a layer (DiffID), a chain (ChainID) or an image; the strong aliases below keep them
-// apart in signatures. Text form: "sha256:" + 64 lowercase hex digits (OCI image-spec, descriptor.md "Digests").
+// Digest names an object, a blob, a layer (DiffID), a chain (ChainID) or an image; the strong
+// aliases below keep them apart in signatures. Text form: "sha256:" + 64 lowercase hex digits (OCI
+// image-spec, descriptor.md "Digests").
 #pragma once
 
 #include <array>
@@ -58,7 +59,8 @@ using DiffId = StrongDigest<struct DiffTag>;      // uncompressed layer tar
 using ChainId = StrongDigest<struct ChainTag>;    // OCI image-spec, config.md "Layer ChainID"
 using ImageId = StrongDigest<struct ImageTag>;    // digest of the image config
 
-// ChainID of `layer` applied on `parent`: the DiffID itself for the first layer, else SHA-256(parent + " " + layer).
+// ChainID of `layer` applied on `parent`: the DiffID itself for the first layer, else
+// SHA-256(parent + " " + layer).
 ChainId NextChainId(const ChainId* parent, const DiffId& layer);
 ChainId ChainIdOf(std::span<const DiffId> layers);  // REQUIRES: at least one layer
 

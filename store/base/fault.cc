@@ -17,9 +17,9 @@ namespace {
 
 struct Action {
   enum class Kind { kKill, kError, kDelay } kind = Kind::kKill;
-  int error = 0;       // errno, for kError
-  int delay_ms = 0;    // for kDelay
-  int fire_on = 1;     // the passage, from 1, on which it fires
+  int error = 0;     // errno, for kError
+  int delay_ms = 0;  // for kDelay
+  int fire_on = 1;   // the passage, from 1, on which it fires
   int passages = 0;
 };
 

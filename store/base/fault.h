@@ -2,9 +2,9 @@
 //
 // Armed through the environment, before the first point is reached:
 //   VENEER_FAULTS="copy_up.before_rename=kill;store.publish=error:ENOSPC@3"
-// point=action[@n]: the action fires on the n-th passage only (default 1). Actions: kill (SIGKILL to self),
-// error:ERRNAME (EIO, ENOSPC, ENOMEM, EINTR), delay:MILLISECONDS (every passage from the n-th on).
-// Without the variable a point costs one relaxed load.
+// point=action[@n]: the action fires on the n-th passage only (default 1). Actions: kill (SIGKILL
+// to self), error:ERRNAME (EIO, ENOSPC, ENOMEM, EINTR), delay:MILLISECONDS (every passage from the
+// n-th on). Without the variable a point costs one relaxed load.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,8 @@ inline Result<> FaultPoint(std::string_view name) {
   return fault_internal::Hit(name);
 }
 
-// Arms points from `spec` (the syntax above), replacing what was armed. For tests in the same process.
+// Arms points from `spec` (the syntax above), replacing what was armed. For tests in the same
+// process.
 Result<> ArmFaults(std::string_view spec);
 
 }  // namespace veneer

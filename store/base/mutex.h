@@ -1,4 +1,5 @@
-// Mutex types that clang's thread-safety analysis understands (-Wthread-safety); plain std types underneath.
+// Mutex types that clang's thread-safety analysis understands (-Wthread-safety); plain std types
+// underneath.
 #pragma once
 
 #include <condition_variable>

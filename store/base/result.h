@@ -1,8 +1,9 @@
 // Result<T>: the one way a Veneer function fails.
 //
-// An Error is an errno value plus what was being done when it happened. Callers add nothing on the way up unless they
-// know something the callee could not; names of files and hints for people join where a person reads them (tools/).
-// No exceptions of our own cross a function boundary; thread and FUSE entry points turn std::bad_alloc into ENOMEM.
+// An Error is an errno value plus what was being done when it happened. Callers add nothing on the
+// way up unless they know something the callee could not; names of files and hints for people join
+// where a person reads them (tools/). No exceptions of our own cross a function boundary; thread
+// and FUSE entry points turn std::bad_alloc into ENOMEM.
 #pragma once
 
 #include <cerrno>
@@ -68,15 +69,16 @@ inline std::unexpected<Error> Invalid(std::string sentence, int code = EINVAL) {
 #define VENEER_CONCAT(a, b) VENEER_CONCAT_(a, b)
 
 // TRY(expr): returns the error of a Result<void>; does nothing on success.
-#define TRY(expr)                                                                   \
-  do {                                                                              \
-    auto&& veneer_try_result = (expr);                                              \
-    if (!veneer_try_result) return std::unexpected(std::move(veneer_try_result).error()); \
+#define TRY(expr) VENEER_TRY_(VENEER_CONCAT(veneer_try_, __COUNTER__), expr)
+#define VENEER_TRY_(tmp, expr)                                                  \
+  do {                                                                          \
+    auto&& tmp = (expr);                                                        \
+    if (!tmp) return std::unexpected(std::forward<decltype(tmp)>(tmp).error()); \
   } while (0)
 
 // TRY_ASSIGN(auto x, expr): declares or assigns x from a Result<T>, or returns its error.
 #define TRY_ASSIGN(lhs, expr) VENEER_TRY_ASSIGN_(VENEER_CONCAT(veneer_try_, __COUNTER__), lhs, expr)
-#define VENEER_TRY_ASSIGN_(tmp, lhs, expr)                      \
-  auto tmp = (expr);                                            \
-  if (!tmp) return std::unexpected(std::move(tmp).error());     \
+#define VENEER_TRY_ASSIGN_(tmp, lhs, expr)                  \
+  auto tmp = (expr);                                        \
+  if (!tmp) return std::unexpected(std::move(tmp).error()); \
   lhs = std::move(*tmp)

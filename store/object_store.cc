@@ -1,0 +1,200 @@
+#include "store/object_store.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "store/base/beneath.h"
+#include "store/base/fault.h"
+#include "store/directory.h"
+
+namespace veneer {
+namespace {
+
+constexpr size_t kMaxBuffered =
+    1 << 20;                            // contents up to this are hashed before anything is written
+constexpr size_t kReadPiece = 1 << 20;  // bytes per read of a large file
+constexpr size_t kSyncSingly = 8;  // up to so many files are synced one by one, more by one syncfs
+constexpr mode_t kObjectMode = 0444;
+
+}  // namespace
+
+std::string ObjectStore::PathOf(const ObjectId& id) {
+  std::string hex = id.Hex();
+  return "objects/" + hex.substr(0, 2) + "/" + hex.substr(2);
+}
+
+bool ObjectStore::Has(const ObjectId& id) const {
+  return faccessat(root_fd_, PathOf(id).c_str(), F_OK, 0) == 0;
+}
+
+Result<UniqueFd> ObjectStore::Open(const ObjectId& id) const {
+  return OpenAt(root_fd_, PathOf(id), O_RDONLY | O_NOFOLLOW);
+}
+
+Result<uint64_t> ObjectStore::AllocatedBytes(const ObjectId& id) const {
+  TRY_ASSIGN(struct stat st, StatAt(root_fd_, PathOf(id), AT_SYMLINK_NOFOLLOW));
+  return static_cast<uint64_t>(st.st_blocks) * 512;
+}
+
+Result<> ObjectStore::Remove(const ObjectId& id) {
+  if (unlinkat(root_fd_, PathOf(id).c_str(), 0) != 0 && errno != ENOENT)
+    return Errno("remove object " + id.Hex());
+  return {};
+}
+
+Result<> ObjectStore::ForEach(const std::function<Result<>(const ObjectId&)>& visit) const {
+  TRY_ASSIGN(auto folders, ListDirectory(root_fd_, "objects"));
+  for (const std::string& folder : folders) {
+    TRY_ASSIGN(auto names, ListDirectory(root_fd_, "objects/" + folder));
+    for (const std::string& name : names) {
+      auto digest = Digest::ParseHex(folder + name);
+      if (digest) TRY(visit(ObjectId(*digest)));
+    }
+  }
+  return {};
+}
+
+Result<std::unique_ptr<ObjectStaging>> ObjectStaging::Create(const ObjectStore& store, int root_fd,
+                                                             int dir_fd) {
+  return std::unique_ptr<ObjectStaging>(new ObjectStaging(store, root_fd, dir_fd));
+}
+
+void ObjectStaging::Begin() {
+  hash_ = Sha256();
+  buffer_.clear();
+  end_ = 0;
+  spill_.Reset();
+}
+
+Result<UniqueFd> ObjectStaging::NewFile() {
+  // The mode counts for later opens only: this descriptor may write.
+  return OpenAt(dir_fd_, ".", O_TMPFILE | O_RDWR, kObjectMode);
+}
+
+Result<> ObjectStaging::Spill() {
+  if (spill_) return {};
+  TRY_ASSIGN(spill_, NewFile());
+  TRY(WriteAll(spill_.get(), buffer_));
+  buffer_.clear();
+  return {};
+}
+
+Result<> ObjectStaging::Write(uint64_t offset, std::string_view data) {
+  if (offset > end_) {
+    TRY(Spill());
+    hash_.UpdateZeros(offset - end_);
+  }
+  if (!spill_ && buffer_.size() + data.size() > kMaxBuffered) TRY(Spill());
+  hash_.Update(data);
+  end_ = offset + data.size();
+  if (!spill_) {
+    buffer_.append(data);
+    return {};
+  }
+  return PwriteAll(spill_.get(), data, offset);
+}
+
+Result<ObjectId> ObjectStaging::Finish(uint64_t size) {
+  if (size > end_) {
+    TRY(Spill());
+    hash_.UpdateZeros(size - end_);
+    if (ftruncate(spill_.get(), static_cast<off_t>(size)) != 0) return Errno("ftruncate");
+  }
+  ObjectId id(hash_.Finish());
+  if (size == 0 || Known(id)) {
+    spill_.Reset();
+    return id;
+  }
+  if (!spill_) {
+    TRY_ASSIGN(spill_, NewFile());
+    TRY(WriteAll(spill_.get(), buffer_));
+  }
+  TRY(Keep(id, std::move(spill_)));
+  return id;
+}
+
+bool ObjectStaging::Known(const ObjectId& id) const {
+  return faccessat(dir_fd_, id.Hex().c_str(), F_OK, 0) == 0 || store_.Has(id);
+}
+
+Result<> ObjectStaging::Keep(const ObjectId& id, UniqueFd file) {
+  if (linkat(AT_FDCWD, FdPath(file.get()).c_str(), dir_fd_, id.Hex().c_str(), AT_SYMLINK_FOLLOW) !=
+      0) {
+    if (errno == EEXIST) return {};
+    return Errno("link object " + id.Hex());
+  }
+  staged_.push_back(id);
+  return {};
+}
+
+Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
+                                        const std::function<Result<>(std::string_view)>& tee) {
+  Begin();
+  int from = fd;
+  bool cloned = false;
+  if (size > kMaxBuffered) {
+    TRY_ASSIGN(spill_, NewFile());
+    // Cloned first and read from the clone: what is hashed is what is kept, whatever happens to the
+    // file meanwhile.
+    if (ioctl(spill_.get(), FICLONE, fd) == 0) {
+      cloned = true;
+      if (ftruncate(spill_.get(), static_cast<off_t>(size)) != 0) return Errno("ftruncate");
+      from = spill_.get();
+    }
+  }
+  std::unique_ptr<char[]> piece(new char[kReadPiece]);
+  for (uint64_t at = 0; at < size;) {
+    size_t want = static_cast<size_t>(std::min<uint64_t>(kReadPiece, size - at));
+    TRY_ASSIGN(size_t got, PreadUpTo(from, piece.get(), want, at));
+    std::fill(piece.get() + got, piece.get() + want, '\0');
+    std::string_view data(piece.get(), want);
+    TRY(tee(data));
+    if (cloned) {
+      hash_.Update(data);
+      end_ = at + want;
+    } else if (size > kMaxBuffered && data.find_first_not_of('\0') == data.npos) {
+      // A piece of zeros stays a hole: Write() and Finish() hash what is left out.
+    } else {
+      TRY(Write(at, data));
+    }
+    at += want;
+  }
+  return Finish(size);
+}
+
+Result<> ObjectStaging::Publish() {
+  if (staged_.empty()) return {};
+  const bool all_at_once = staged_.size() > kSyncSingly;
+  if (all_at_once) {
+    if (syncfs(dir_fd_) != 0) return Errno("syncfs");
+  } else {
+    for (const ObjectId& id : staged_) {
+      TRY_ASSIGN(UniqueFd fd, OpenAt(dir_fd_, id.Hex(), O_RDONLY));
+      if (fsync(fd.get()) != 0) return Errno("fsync object");
+    }
+  }
+  TRY(FaultPoint("store.objects_synced"));
+  for (const ObjectId& id : staged_) {
+    std::string to = ObjectStore::PathOf(id);
+    if (renameat(dir_fd_, id.Hex().c_str(), root_fd_, to.c_str()) == 0) continue;
+    if (errno != ENOENT) return Errno("publish object " + id.Hex());
+    TRY(EnsureDir(root_fd_, to.substr(0, to.rfind('/')), 0711));
+    if (renameat(dir_fd_, id.Hex().c_str(), root_fd_, to.c_str()) != 0)
+      return Errno("publish object " + id.Hex());
+  }
+  TRY(FaultPoint("store.objects_named"));
+  if (all_at_once) {
+    if (syncfs(dir_fd_) != 0) return Errno("syncfs");
+  } else {
+    for (const ObjectId& id : staged_) TRY(FsyncDir(root_fd_, "objects/" + id.Hex().substr(0, 2)));
+    TRY(FsyncDir(root_fd_, "objects"));
+  }
+  staged_.clear();
+  return {};
+}
+
+}  // namespace veneer

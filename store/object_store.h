@@ -1,0 +1,78 @@
+// Objects: file contents named by their SHA-256, one copy per content on the whole host.
+//
+// ObjectStore reads `objects/ab/cdef…`. ObjectStaging adds: contents are written below one ingest
+// directory under their digest, made durable together, and only then renamed into `objects/`. So a
+// name in `objects/` always stands for bytes that were hashed by us and are on disk, and finding it
+// is reason enough to trust it, also after a crash (docs/store-layout.md "Publishing").
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/digest.h"
+#include "store/base/result.h"
+#include "store/base/unique_fd.h"
+
+namespace veneer {
+
+class ObjectStore {
+ public:
+  explicit ObjectStore(int root_fd) : root_fd_(root_fd) {}  // borrowed
+
+  static std::string PathOf(const ObjectId& id);  // "objects/ab/cdef…", relative to the root
+  bool Has(const ObjectId& id) const;
+  Result<UniqueFd> Open(const ObjectId& id) const;            // O_RDONLY; ENOENT
+  Result<uint64_t> AllocatedBytes(const ObjectId& id) const;  // on disk: st_blocks * 512
+  Result<> Remove(const ObjectId& id);  // REQUIRES: an exclusive WorkLease; missing is success
+
+  // Calls `visit` for every object present.
+  Result<> ForEach(const std::function<Result<>(const ObjectId&)>& visit) const;
+
+ private:
+  int root_fd_;
+};
+
+// What one ingest adds. Not thread-safe.
+class ObjectStaging {
+ public:
+  // Stages below directory `dir_fd` (borrowed), which belongs to this ingest alone.
+  static Result<std::unique_ptr<ObjectStaging>> Create(const ObjectStore& store, int root_fd,
+                                                       int dir_fd);
+
+  // One content at a time: Begin, then Write with increasing offsets (what is left out is a hole),
+  // then Finish. Content that the store or this staging already has costs no disk space.
+  void Begin();
+  Result<> Write(uint64_t offset, std::string_view data);
+  Result<ObjectId> Finish(uint64_t size);  // `size`: the whole length, holes at the end included
+
+  // The content of `fd` from 0 to `size`, cloned where the filesystem can (FICLONE), else copied;
+  // each piece also goes to `tee` in order. A file that got shorter meanwhile reads as zeros.
+  Result<ObjectId> AddFile(int fd, uint64_t size,
+                           const std::function<Result<>(std::string_view)>& tee);
+
+  // Makes everything staged durable under its name in `objects/`.
+  Result<> Publish();
+
+ private:
+  ObjectStaging(const ObjectStore& store, int root_fd, int dir_fd)
+      : store_(store), root_fd_(root_fd), dir_fd_(dir_fd) {}
+  Result<> Spill();
+  Result<> Keep(const ObjectId& id, UniqueFd file);
+  bool Known(const ObjectId& id) const;
+  Result<UniqueFd> NewFile();
+
+  const ObjectStore& store_;
+  int root_fd_;
+  int dir_fd_;
+  Sha256 hash_;
+  std::string buffer_;  // content so far while it is small and has no holes
+  uint64_t end_ = 0;    // where the next byte goes, holes included
+  UniqueFd spill_;      // the content once it is large or sparse
+  std::vector<ObjectId> staged_;
+};
+
+}  // namespace veneer
