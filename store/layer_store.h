@@ -43,11 +43,14 @@ class LayerStore {
   // when what came out does not have the layer's DiffID (so use what was written only on success).
   Result<> WriteTar(const DiffId& id, ByteSink& out);
 
+  // Makes the layer's tree anew from its recipe and objects, whatever the tree there is like.
+  // EBADMSG: these are damaged too. REQUIRES: no exclusive WorkLease is held by this process.
+  Result<> RebuildTree(const DiffId& id);
+
   // Removes the files. REQUIRES: an exclusive WorkLease, and the row is gone.
   Result<> Remove(const DiffId& id);
 
  private:
-  Result<> RebuildTree(const DiffId& id);
   Store& store_;
 };
 

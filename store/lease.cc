@@ -59,8 +59,8 @@ Result<MountLease> MountLease::Create(int root_fd, std::span<const DiffId> layer
   return MountLease(std::move(fd));
 }
 
-Result<std::vector<DiffId>> LeasedLayers(int root_fd) {
-  std::vector<DiffId> layers;
+Result<std::vector<std::vector<DiffId>>> LeasedChains(int root_fd) {
+  std::vector<std::vector<DiffId>> chains;
   TRY_ASSIGN(auto names, ListDirectory(root_fd, kMountLeases));
   for (const std::string& name : names) {
     std::string path = std::string(kMountLeases) + "/" + name;
@@ -71,12 +71,13 @@ Result<std::vector<DiffId>> LeasedLayers(int root_fd) {
     }
     if (lock.error().code() != EWOULDBLOCK) return std::unexpected(lock.error());
     TRY_ASSIGN(std::string content, ReadFileAt(root_fd, path, kMaxLeaseSize));
+    std::vector<DiffId>& layers = chains.emplace_back();
     for (size_t at = 0; at + 64 <= content.size(); at += 65) {
       TRY_ASSIGN(Digest digest, Digest::ParseHex(std::string_view(content).substr(at, 64)));
       layers.push_back(DiffId(digest));
     }
   }
-  return layers;
+  return chains;
 }
 
 }  // namespace veneer

@@ -42,9 +42,9 @@ class MountLease {
   UniqueFd fd_;
 };
 
-// The layers that living mounts rely on; lease files nobody holds are removed. REQUIRES: an
-// exclusive WorkLease.
-Result<std::vector<DiffId>> LeasedLayers(int root_fd);
+// What living mounts rely on: for each, the layers of its chain, lowest first; lease files nobody
+// holds are removed. REQUIRES: an exclusive WorkLease.
+Result<std::vector<std::vector<DiffId>>> LeasedChains(int root_fd);
 
 // 64 random hex digits (container IDs, names of temporary things).
 std::string RandomHex();
