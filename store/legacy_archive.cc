@@ -1,0 +1,93 @@
+#include "store/legacy_archive.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace veneer {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxLegacyLayers = 1000;
+
+std::string Text(const Json& object, const char* key) {
+  auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
+bool IsThrowaway(const Json& v1) {
+  auto it = v1.find("throwaway");
+  return it != v1.end() && it->is_boolean() && it->get<bool>();
+}
+
+Json HistoryOf(const Json& v1) {
+  Json entry = Json::object();
+  if (auto created = Text(v1, "created"); !created.empty()) entry["created"] = created;
+  if (auto author = Text(v1, "author"); !author.empty()) entry["author"] = author;
+  auto container_config = v1.find("container_config");
+  if (container_config != v1.end() && container_config->is_object()) {
+    auto cmd = container_config->find("Cmd");
+    if (cmd != container_config->end() && cmd->is_array()) {
+      std::string line;
+      for (const Json& word : *cmd) {
+        if (word.is_string()) line += (line.empty() ? "" : " ") + word.get<std::string>();
+      }
+      entry["created_by"] = line;
+    }
+  }
+  if (auto comment = Text(v1, "comment"); !comment.empty()) entry["comment"] = comment;
+  if (IsThrowaway(v1)) entry["empty_layer"] = true;
+  return entry;
+}
+
+}  // namespace
+
+Result<std::vector<LegacyImage>> ReadLegacyArchive(ImageBlobs& blobs,
+                                                   const std::string& repositories) {
+  Json json = Json::parse(repositories, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return Invalid("'repositories' is not a JSON object", EBADMSG);
+  std::map<std::string, LegacyImage> by_id;
+  for (const auto& [name, tags] : json.items()) {
+    if (!tags.is_object())
+      return Invalid("'repositories': the tags of '" + name + "' are no object", EBADMSG);
+    for (const auto& [tag, id] : tags.items()) {
+      if (id.is_string()) by_id[id.get<std::string>()].names.push_back(name + ":" + tag);
+    }
+  }
+  std::vector<LegacyImage> images;
+  for (auto& [top, image] : by_id) {
+    std::set<std::string> seen;
+    for (std::string id = top; !id.empty();) {
+      if (!seen.insert(id).second || seen.size() > kMaxLegacyLayers) {
+        return Invalid("the parents of '" + top + "' have no end", EBADMSG);
+      }
+      TRY_ASSIGN(const std::string* v1, blobs.Bytes(id + "/json"));
+      if (!v1) return Invalid("'" + id + "/json' is missing", EBADMSG);
+      Json parsed = Json::parse(*v1, nullptr, /*allow_exceptions=*/false);
+      if (!parsed.is_object()) return Invalid("'" + id + "/json' is not a JSON object", EBADMSG);
+      image.v1_json.push_back(*v1);
+      if (!IsThrowaway(parsed)) image.layer_paths.push_back(id + "/layer.tar");
+      id = Text(parsed, "parent");
+    }
+    std::reverse(image.v1_json.begin(), image.v1_json.end());
+    std::reverse(image.layer_paths.begin(), image.layer_paths.end());
+    images.push_back(std::move(image));
+  }
+  return images;
+}
+
+Result<std::string> LegacyConfig(const LegacyImage& image, const std::vector<DiffId>& diff_ids) {
+  Json config = Json::parse(image.v1_json.back());
+  for (const char* key : {"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
+    config.erase(key);
+  Json ids = Json::array(), history = Json::array();
+  for (const DiffId& id : diff_ids) ids.push_back(id.ToString());
+  for (const std::string& v1 : image.v1_json) history.push_back(HistoryOf(Json::parse(v1)));
+  config["rootfs"] = {{"type", "layers"}, {"diff_ids", ids}};
+  config["history"] = history;
+  return config.dump();
+}
+
+}  // namespace veneer
