@@ -24,7 +24,9 @@ struct SweepReport {
 // Removes everything no image, container or living mount reaches: layers without an image (rows,
 // then files), their objects, merged trees of chains that are no image's (nor the base of one's),
 // leftover staging, folders of containers without a row. Takes the WorkLease exclusively: waits for
-// other processes' loads and commits. Killed at any moment, a later sweep finishes the work.
+// other processes' loads and commits. Killed at any moment, a later sweep finishes the work. A
+// layer whose recipe or tree is damaged is EBADMSG, and no object is removed: nobody can tell which
+// ones it needs. REQUIRES (both sweeps): this process holds no WorkLease.
 Result<SweepReport> Sweep(Store& store);
 
 // The same, limited to what `layers` held: what `rmi` calls. Does nothing (empty report) while
@@ -40,7 +42,8 @@ struct CheckReport {
 
 // Verifies the catalogue, every layer's tree, recipe and objects (presence and size; with `deep`
 // also their digests and each layer's rebuilt tar against its DiffID), and every image's merged
-// tree. Rebuilds damaged trees. Holds a shared WorkLease. `progress` gets bytes read.
+// tree (a missing one is no problem: it is a cache). Rebuilds damaged trees. Holds a shared
+// WorkLease. `progress` gets bytes read.
 Result<CheckReport> Check(Store& store, bool deep, const std::function<void(uint64_t)>& progress);
 
 struct Usage {
@@ -52,10 +55,12 @@ struct Usage {
   uint64_t object_bytes = 0;         // on disk, each object once
   uint64_t layer_content_bytes = 0;  // what the layers' files would take with one copy per layer
   uint64_t image_content_bytes =
-      0;                           // … and with one copy per image (layers counted once per image)
-  uint64_t unreachable_bytes = 0;  // what a sweep would free
+      0;  // … and with one copy per image (layers counted once per image)
+  uint64_t unreachable_bytes =
+      0;  // what a sweep would free, and what mounts of removed images hold
 };
 
+// Holds a shared WorkLease. EBADMSG: a layer's recipe is damaged.
 Result<Usage> MeasureUsage(Store& store);
 
 }  // namespace veneer

@@ -1,0 +1,16 @@
+// What files take on disk.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "store/base/result.h"
+
+namespace veneer {
+
+// Bytes allocated (st_blocks) for `path` below `dirfd` and, if it is a directory, all below it, on
+// the same filesystem; a file with several names counts once. A missing path is 0. What disappears
+// meanwhile is left out.
+Result<uint64_t> AllocatedBytes(int dirfd, const std::string& path);
+
+}  // namespace veneer
