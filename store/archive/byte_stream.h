@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "store/base/digest.h"
 #include "store/base/result.h"
@@ -30,9 +31,26 @@ class FdSource : public ByteSource {
   Result<std::string_view> Next() override;
 
  private:
+  struct FreeBuffer {
+    void operator()(char* buffer) const;
+  };
   int fd_;
   uint64_t left_;
-  std::unique_ptr<char[]> buffer_;
+  std::unique_ptr<char[], FreeBuffer> buffer_;
+};
+
+// `first` (borrowed, may be empty), then the rest: gives a source back the piece that was taken to
+// look at.
+class PrefixedSource : public ByteSource {
+ public:
+  PrefixedSource(std::string_view first, ByteSource& rest) : first_(first), rest_(rest) {}
+  Result<std::string_view> Next() override {
+    return first_.empty() ? rest_.Next() : std::exchange(first_, std::string_view());
+  }
+
+ private:
+  std::string_view first_;
+  ByteSource& rest_;
 };
 
 // Writes to a descriptor (borrowed).
@@ -45,7 +63,8 @@ class FdSink : public ByteSink {
   int fd_;
 };
 
-// Passes a source on, hashing and counting it. After Next() returned empty, digest() and size() describe all of it.
+// Passes a source on, hashing and counting it. After Next() returned empty, digest() and size()
+// describe all of it.
 class HashingSource : public ByteSource {
  public:
   explicit HashingSource(ByteSource& from) : from_(from) {}

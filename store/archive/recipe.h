@@ -1,4 +1,5 @@
-// Recipe: every byte of a layer's tar that is not file content, and where the contents go (docs/recipe-format.md).
+// Recipe: every byte of a layer's tar that is not file content, and where the contents go
+// (docs/recipe-format.md).
 //
 // With the objects it rebuilds the tar bit for bit.
 #pragma once
@@ -20,12 +21,14 @@ namespace veneer {
 // Writes a recipe file. Not thread-safe.
 class RecipeWriter {
  public:
-  // Writes to `fd` (borrowed) from offset 0; spools object references to an unnamed temporary file in `scratch_dirfd`.
+  // Writes to `fd` (borrowed) from offset 0; spools object references to an unnamed temporary file
+  // in `scratch_dirfd`.
   static Result<std::unique_ptr<RecipeWriter>> Create(int fd, int scratch_dirfd);
   virtual ~RecipeWriter() = default;
   virtual Result<> Literal(std::string_view data) = 0;
   // The payload of one file: the extents of object `id`, which is `size` bytes long.
-  virtual Result<> Payload(const ObjectId& id, uint64_t size, const std::vector<PayloadExtent>& extents) = 0;
+  virtual Result<> Payload(const ObjectId& id, uint64_t size,
+                           const std::vector<PayloadExtent>& extents) = 0;
   virtual Result<> Finish() = 0;  // the recipe is whole after this; not synced
 };
 
@@ -37,14 +40,16 @@ struct ObjectRef {
 // Reads a recipe file. EBADMSG on any damage.
 class RecipeReader {
  public:
-  static Result<std::unique_ptr<RecipeReader>> Open(int fd);  // `fd` borrowed, must outlive the reader
+  static Result<std::unique_ptr<RecipeReader>> Open(
+      int fd);  // `fd` borrowed, must outlive the reader
   virtual ~RecipeReader() = default;
 
   virtual uint64_t tar_size() const = 0;
   // The objects the layer refers to, in tar order, repetitions included; reads no literal.
   virtual Result<> ForEachObject(const std::function<Result<>(const ObjectRef&)>& visit) = 0;
   // Replays the tar into `out`; `open_object` opens an object's content for reading.
-  virtual Result<> Rebuild(const std::function<Result<UniqueFd>(const ObjectId&)>& open_object, ByteSink& out) = 0;
+  virtual Result<> Rebuild(const std::function<Result<UniqueFd>(const ObjectId&)>& open_object,
+                           ByteSink& out) = 0;
 };
 
 }  // namespace veneer
