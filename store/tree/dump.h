@@ -11,8 +11,8 @@
 
 namespace veneer::tree {
 
-// Each calls `line` with one line (no newline) in depth-first byte order of paths. The format is in docs/tree-format.md
-// "Dump".
+// Each calls `line` with one line (no newline) in depth-first byte order of paths. The format is in
+// docs/tree-format.md "Dump".
 Result<> Dump(const LayerTree& tree, const std::function<void(std::string_view)>& line);
 Result<> Dump(const MergedTree& tree, const std::function<void(std::string_view)>& line);
 

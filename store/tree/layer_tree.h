@@ -1,7 +1,8 @@
 // LayerTree: the changes of one layer, read from a memory-mapped file (docs/tree-format.md).
 //
-// Inode numbers are 1..inode_count(), dense, in the order of the file. Thread-safe; immutable. Blocks are verified
-// against their checksums when first touched: a damaged block is EBADMSG from whatever call needed it.
+// Inode numbers are 1..inode_count(), dense, in the order of the file. Thread-safe; immutable.
+// Blocks are verified against their checksums when first touched: a damaged block is EBADMSG from
+// whatever call needed it.
 #pragma once
 
 #include <functional>
@@ -21,7 +22,8 @@ class TreeFile;
 
 class LayerTree {
  public:
-  // Maps `fd` (kept by nobody after the call). EBADMSG: not a layer tree, a version of the future, or damaged.
+  // Maps `fd` (kept by nobody after the call). EBADMSG: not a layer tree, a version of the future,
+  // or damaged.
   static Result<std::unique_ptr<LayerTree>> Open(int fd);
   ~LayerTree();
 

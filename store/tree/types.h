@@ -1,4 +1,5 @@
-// The values that layer trees and merged trees are made of. Views point into a mapping and live as long as its tree.
+// The values that layer trees and merged trees are made of. Views point into a mapping and live as
+// long as its tree.
 #pragma once
 
 #include <sys/types.h>
@@ -18,11 +19,15 @@ inline constexpr Ino kNoIno = 0;
 inline constexpr Ino kRootIno = 1;
 
 enum InodeFlags : uint32_t {
-  kOpaque = 1u << 0,        // layer tree: nothing of the layers below shows through this directory
-  kPlaceholder = 1u << 1,   // layer tree: a directory no entry described (only names below it were given); its
-                            // attributes count only where no lower layer has that directory
-  kExternalLink = 1u << 2,  // layer tree: no inode, but a hard link to `link_target`, a path of the layers below
-  kPartial = 1u << 3,       // chain delta: the directory's entries are changes on the base's, not all of them
+  kOpaque = 1u << 0,  // layer tree: nothing of the layers below shows through this directory
+  kPlaceholder =
+      1u << 1,  // layer tree: a directory no entry described (only names below it were given); its
+                // attributes count only where no lower layer has that directory
+  kExternalLink =
+      1u
+      << 2,  // layer tree: no inode, but a hard link to `link_target`, a path of the layers below
+  kPartial =
+      1u << 3,  // chain delta: the directory's entries are changes on the base's, not all of them
 };
 
 struct Attributes {
