@@ -113,4 +113,18 @@ Result<PaxRecords> ParsePaxRecords(std::string_view body) {
   return records;
 }
 
+void AppendPaxRecord(std::string& body, std::string_view key, std::string_view value) {
+  // The length counts its own digits.
+  size_t rest = key.size() + value.size() + 3, length = rest;
+  while (length != rest + std::to_string(length).size()) {
+    length = rest + std::to_string(length).size();
+  }
+  body += std::to_string(length);
+  body += ' ';
+  body += key;
+  body += '=';
+  body += value;
+  body += '\n';
+}
+
 }  // namespace veneer

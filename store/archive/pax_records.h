@@ -40,4 +40,7 @@ Result<PaxRecords> ParsePaxRecords(std::string_view body);
 // "[-]seconds[.fraction]"; nothing when it is not that or does not fit.
 std::optional<PaxTime> ParsePaxTime(std::string_view text);
 
+// Appends one record to the body of a header.
+void AppendPaxRecord(std::string& body, std::string_view key, std::string_view value);
+
 }  // namespace veneer

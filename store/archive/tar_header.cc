@@ -6,20 +6,20 @@ namespace veneer {
 
 namespace {
 
-// Offsets and lengths of the fields (pax "ustar Header Block"; GNU tar's struct oldgnu_header).
-struct Field {
-  size_t offset;
-  size_t length;
-};
-constexpr Field kName{0, 100}, kMode{100, 8}, kSize{124, 12}, kChecksum{148, 8},
-    kLinkName{157, 100}, kPrefix{345, 155}, kGnuSparse{386, 96}, kGnuRealSize{483, 12};
-constexpr size_t kType = 156, kMagic = 257, kGnuExtended = 482;
+using tar_fields::kChecksum, tar_fields::kLinkName, tar_fields::kMagic, tar_fields::kMode,
+    tar_fields::kName, tar_fields::kPrefix, tar_fields::kSize, tar_fields::kType;
+
+// GNU tar's struct oldgnu_header.
+constexpr TarField kGnuSparse{386, 96}, kGnuRealSize{483, 12};
+constexpr size_t kGnuExtended = 482;
 constexpr size_t kSparseEntry = 24, kExtensionContinues = 504;
 constexpr int64_t kMaxSize = int64_t{1} << 62;
 
-std::string_view Slice(std::string_view block, Field f) { return block.substr(f.offset, f.length); }
+std::string_view Slice(std::string_view block, TarField f) {
+  return block.substr(f.offset, f.length);
+}
 
-std::string_view Text(std::string_view block, Field f) {
+std::string_view Text(std::string_view block, TarField f) {
   std::string_view s = Slice(block, f);
   return s.substr(0, s.find('\0'));
 }

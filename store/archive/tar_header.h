@@ -16,6 +16,18 @@ namespace veneer {
 
 inline constexpr size_t kTarBlock = 512;
 
+struct TarField {
+  size_t offset;
+  size_t length;
+};
+// Of a ustar header; what GNU tar keeps in the place of kPrefix stands in tar_header.cc.
+namespace tar_fields {
+inline constexpr TarField kName{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{124, 12},
+    kMtime{136, 12}, kChecksum{148, 8}, kLinkName{157, 100}, kDevMajor{329, 8}, kDevMinor{337, 8},
+    kPrefix{345, 155};
+inline constexpr size_t kType = 156, kMagic = 257;
+}  // namespace tar_fields
+
 enum class TarDialect { kV7, kUstar, kGnu };
 
 struct TarHeader {
