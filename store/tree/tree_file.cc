@@ -86,6 +86,10 @@ Result<> TreeFile::CheckHeader() {
                              header_.last_ino - header_.first_ino < inode_count() - 1))) {
     return Damaged("header");
   }
+  checksums_.reserve(blocks);
+  for (uint64_t b = 0; b < blocks; ++b) {
+    checksums_.push_back(LoadLE<uint32_t>(map_ + table.offset + b * sizeof(uint32_t)));
+  }
   verified_ = std::vector<std::atomic<uint64_t>>(blocks / 64 + 1);
   return {};
 }
@@ -95,8 +99,9 @@ bool TreeFile::Verify(uint64_t block) const {
   uint64_t start = block == 0 ? kHeaderSize : block * kBlockSize;
   uint64_t end = std::min<uint64_t>((block + 1) * kBlockSize, header_.checksums.offset);
   if (start < end && !Populate(map_, start, end - start)) return false;
-  uint32_t want = LoadLE<uint32_t>(map_ + header_.checksums.offset + block * sizeof(uint32_t));
-  if (start < end && Crc32c(std::string_view(map_ + start, end - start)) != want) return false;
+  if (start < end && Crc32c(std::string_view(map_ + start, end - start)) != checksums_[block]) {
+    return false;
+  }
   verified_[block / 64].fetch_or(uint64_t{1} << (block % 64), std::memory_order_relaxed);
   return true;
 }

@@ -70,6 +70,8 @@ class TreeFile {
   const char* map_;
   uint64_t size_;
   TreeHeader header_;
+  // A copy, so that a file cut short after it was opened cannot take it away.
+  std::vector<uint32_t> checksums_;
   mutable std::vector<std::atomic<uint64_t>> verified_;  // one bit per block
 };
 
