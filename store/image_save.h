@@ -3,6 +3,11 @@
 //
 // Layers go out as uncompressed tars rebuilt bit for bit, so every DiffID and the image ID stay
 // what they were. Output is deterministic. A shared WorkLease is held meanwhile.
+//
+// Names: docker's archive has the tag as org.opencontainers.image.ref.name, as docker has. An OCI
+// archive or layout has the tag while it holds one name (skopeo's and umoci's `x:latest`), and
+// whole canonical names (`x:docker.io/library/debian:latest`) once it holds several.
+// io.containerd.image.name is the canonical name always.
 #pragma once
 
 #include <functional>
