@@ -80,6 +80,8 @@ constexpr const char* kContainerColumns =
 
 }  // namespace
 
+const int kCatalogSchemaVersion = kSchemaVersion;
+
 Result<std::unique_ptr<Catalog>> Catalog::Open(const std::string& path) {
   TRY_ASSIGN(auto db, Database::Open(path));
   std::unique_ptr<Catalog> catalog(new Catalog(std::move(db)));

@@ -21,6 +21,8 @@
 
 namespace veneer {
 
+extern const int kCatalogSchemaVersion;  // of this program
+
 struct LayerRow {
   DiffId diff_id;
   int64_t tar_size = 0;      // bytes of the uncompressed tar

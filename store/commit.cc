@@ -95,6 +95,7 @@ Result<ImageId> CommitContainer(Store& store, const ContainerRow& container,
   TRY(WalkUpper(upper.get(), *chain,
                 [&](const UpperChange& change) { return writer->Add(change, options.on_bytes); }));
   TRY_ASSIGN(StagedLayer layer, writer->Finish());
+  if (options.fixed) TRY(options.fixed());
   Json before = Json::parse(container.config, nullptr, /*allow_exceptions=*/false);
   return PublishImage(*session, layer, &parent, before.is_object() ? CommandLine(before) : "",
                       options);

@@ -20,6 +20,9 @@ struct CommitOptions {
   std::string reference;                   // canonical; empty: none
   std::string created;                     // RFC 3339
   std::function<void(uint64_t)> on_bytes;  // content bytes read; may be empty
+  // Called when all of the upper has been read, before anything is published; its error stops the
+  // commit. May be empty.
+  std::function<Result<>()> fixed;
 };
 
 // Makes an image of `container`: its image's layers and one more with what its upper changed, which

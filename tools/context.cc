@@ -1,0 +1,42 @@
+#include "tools/context.h"
+
+#include <cstdio>
+#include <utility>
+
+namespace veneer::tools {
+
+Result<Store*> Context::OpenStore() {
+  if (!store_) {
+    TRY_ASSIGN(store_, Store::Open(root.empty() ? Store::DefaultPath() : root));
+  }
+  return store_.get();
+}
+
+void Context::Run(CLI::App* command, std::function<Result<>()> body) {
+  command->callback([this, body = std::move(body)] {
+    auto outcome = body();
+    if (outcome) return;
+    Complain(outcome.error().Message());
+    failed_ = true;
+  });
+}
+
+void Context::Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void Context::Complain(const std::string& line) {
+  std::string one = line;
+  for (char& c : one) {
+    if (c == '\n') c = ' ';
+  }
+  std::fprintf(stderr, "veneer: %s\n", one.c_str());
+}
+
+int Context::Finish() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+    Complain(std::string("cannot write to standard output: ") + std::strerror(errno));
+    failed_ = true;
+  }
+  return failed_ ? kExitError : 0;
+}
+
+}  // namespace veneer::tools

@@ -1,0 +1,50 @@
+// Context: what every command shares: the store, opened when first needed, and how errors and
+// output leave the program.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "store/base/result.h"
+#include "store/store.h"
+
+namespace veneer::tools {
+
+inline constexpr int kExitError = 1;
+inline constexpr int kExitUsage = 125;  // as Docker
+
+class Context {
+ public:
+  std::string root;  // --root; empty: the default
+
+  // The store, opened on the first call.
+  Result<Store*> OpenStore();
+
+  // Registers what a command does: run after the command line was read; its error becomes the
+  // program's.
+  void Run(CLI::App* command, std::function<Result<>()> body);
+
+  // Writes to standard output; a failure (a full disk behind a pipe) is the program's error in the
+  // end.
+  void Print(std::string_view text);
+  // One line on standard error, "veneer: …".
+  static void Complain(const std::string& line);
+
+  // The exit status, once the command has run: 0 or kExitError.
+  int Finish();
+
+ private:
+  std::unique_ptr<Store> store_;
+  bool failed_ = false;
+};
+
+// Error with a usage mistake in it: exit status 125.
+class UsageError : public CLI::Error {
+ public:
+  explicit UsageError(const std::string& text) : CLI::Error("UsageError", text, kExitUsage) {}
+};
+
+}  // namespace veneer::tools
