@@ -6,6 +6,7 @@
 #include <string>
 
 #include "store/archive/compression.h"
+#include "store/archive/gzip_check.h"
 
 namespace veneer {
 
@@ -64,7 +65,11 @@ class FilterDecompressor : public Decompressor {
       do {
         r = archive_read_data_block(archive_.get(), &data, &size, &offset);
       } while (r == ARCHIVE_OK && size == 0);
-      if (r == ARCHIVE_OK) return std::string_view(static_cast<const char*>(data), size);
+      if (r == ARCHIVE_OK) {
+        std::string_view out(static_cast<const char*>(data), size);
+        if (how_ == Compression::kGzip) gzip_.Output(out, Consumed());
+        return out;
+      }
       if (r != ARCHIVE_EOF) return Failed();
       TRY(Finish());
     }
@@ -99,13 +104,14 @@ class FilterDecompressor : public Decompressor {
   // The compressed stream has ended; only zeros may follow (gzip(1) lets tapes pad).
   Result<> Finish() {
     state_ = State::kFailed;
-    auto consumed = static_cast<uint64_t>(archive_filter_bytes(archive_.get(), -1));
-    uint64_t unread = given_ - consumed;
-    std::string seen =
-        last_ +
-        std::string(current_.substr(current_.size() - std::min<uint64_t>(unread, current_.size())));
+    uint64_t unread = given_ - Consumed();
+    std::string seen = last_ + std::string(End(current_, unread + GzipCheck::kTrailerSize));
     if (unread > seen.size()) return Garbage();
-    std::string_view rest = std::string_view(seen).substr(seen.size() - unread);
+    std::string_view rest = End(seen, unread);
+    if (how_ == Compression::kGzip) {
+      std::string_view before = std::string_view(seen).substr(0, seen.size() - unread);
+      if (!gzip_.Ended(End(before, GzipCheck::kTrailerSize))) return Bad("wrong checksum");
+    }
     for (;;) {
       if (rest.find_first_not_of('\0') != rest.npos) return Garbage();
       if (ended_) break;
@@ -136,14 +142,24 @@ class FilterDecompressor : public Decompressor {
   Result<> Fill() {
     // Filters look a few bytes ahead for another member; those bytes outlive their piece here.
     constexpr size_t kKept = 32;
-    last_ += current_.substr(current_.size() - std::min(kKept, current_.size()));
-    if (last_.size() > kKept) last_.erase(0, last_.size() - kKept);
+    last_ += End(current_, kKept);
+    last_ = std::string(End(last_, kKept));
     current_ = {};
     if (ended_) return {};
     TRY_ASSIGN(current_, source_.Next());
     given_ += current_.size();
     ended_ = current_.empty();
+    if (how_ == Compression::kGzip) gzip_.Input(current_);
     return {};
+  }
+
+  // Of the compressed bytes, by the filter.
+  uint64_t Consumed() const {
+    return static_cast<uint64_t>(archive_filter_bytes(archive_.get(), -1));
+  }
+
+  static std::string_view End(std::string_view s, uint64_t size) {
+    return s.substr(s.size() - std::min<uint64_t>(size, s.size()));
   }
 
   std::unexpected<Error> Failed() {
@@ -167,6 +183,7 @@ class FilterDecompressor : public Decompressor {
   std::string_view current_;  // the piece libarchive was given last
   std::string last_;          // the end of what was given before it
   uint64_t given_ = 0;
+  GzipCheck gzip_;
   bool ended_ = false;
   Result<> error_;  // from below libarchive
 };

@@ -58,6 +58,19 @@ Result<> CheckAgreement(archive_entry* entry, const TarFrame& frame) {
   return {};
 }
 
+// The extents of a sparse file's map have to hold the stored bytes exactly.
+bool MapFits(archive_entry* entry, uint64_t size, uint64_t stored) {
+  // libarchive counts none where one covers the file.
+  if (archive_entry_sparse_count(entry) == 0) return stored == 0 || stored == size;
+  archive_entry_sparse_reset(entry);
+  uint64_t sum = 0;
+  int64_t offset, length;
+  while (archive_entry_sparse_next(entry, &offset, &length) == ARCHIVE_OK) {
+    sum += static_cast<uint64_t>(length);  // they lie within the file, so this cannot overflow
+  }
+  return sum == stored;
+}
+
 // Writers with a signed uid_t gave -2 for 4294967294; nothing may be -1, which means "no change" to
 // chown(2).
 Result<uint32_t> Owner(int64_t id) {
@@ -119,7 +132,9 @@ Result<TarEntry> MakeTarEntry(archive_entry* entry, const TarFrame& frame) {
     int64_t size = archive_entry_size(entry);
     if (size < 0) return Bad("a negative size");
     attr.size = static_cast<uint64_t>(size);
-    if (!frame.sparse && attr.size != frame.payload) return Bad("two readings of its size");
+    if (frame.sparse ? !MapFits(entry, attr.size, frame.payload) : attr.size != frame.payload) {
+      return Bad("two readings of its size");
+    }
   } else if (frame.kind == TarFrame::Kind::kSymlink) {
     attr.size = out.link_target.size();
   } else if (S_ISCHR(attr.mode) || S_ISBLK(attr.mode)) {
