@@ -98,8 +98,10 @@ void InodeRecord::SetAttributes(const Attributes& attr) {
 std::string EncodeXattrs(const std::vector<Xattr>& xattrs) {
   std::vector<const Xattr*> sorted;
   for (const Xattr& x : xattrs) sorted.push_back(&x);
-  std::ranges::stable_sort(sorted, {},
-                           [](const Xattr* x) -> const std::string& { return x->name; });
+  // By place in the caller's list where names are equal.
+  std::ranges::sort(sorted, [](const Xattr* a, const Xattr* b) {
+    return a->name != b->name ? a->name < b->name : a < b;
+  });
   std::string out;
   for (size_t i = 0; i < sorted.size(); ++i) {
     // Of a name given twice the last one counts.

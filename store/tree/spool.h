@@ -45,8 +45,8 @@ class SpoolReader {
   Result<std::string_view> Read(uint64_t offset, size_t size);
 
  private:
-  static constexpr size_t kSlots = 128;
-  static constexpr size_t kBlock = 16384;
+  static constexpr size_t kSlots = 512;
+  static constexpr size_t kBlock = 4096;
   struct Slot {
     uint64_t block = UINT64_MAX;
     std::string data;

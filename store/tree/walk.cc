@@ -49,6 +49,9 @@ class TreeCopier {
       inode.record.parent = top.ino;
       inode.record.name = name;
       inode.record.name_size = static_cast<uint32_t>(entry.name.size());
+      if (inode.record.IsDir() != (entry.type == DT_DIR)) {
+        return Invalid("tree file is damaged: entry", EBADMSG);
+      }
       if (entry.type == DT_DIR) {
         TRY_ASSIGN(std::unique_ptr<DirCursor> child, top.cursor->Enter());
         TRY(EnterDir(inode, std::move(child)));
