@@ -20,6 +20,8 @@ constexpr size_t kReadPiece = 1 << 20;  // bytes per read of a large file
 constexpr size_t kSyncSingly = 8;  // up to so many files are synced one by one, more by one syncfs
 constexpr mode_t kObjectMode = 0444;
 
+std::string FolderOf(const ObjectId& id) { return "objects/" + id.Hex().substr(0, 2); }
+
 }  // namespace
 
 std::string ObjectStore::PathOf(const ObjectId& id) {
@@ -117,8 +119,11 @@ Result<ObjectId> ObjectStaging::Finish(uint64_t size) {
   return id;
 }
 
-bool ObjectStaging::Known(const ObjectId& id) const {
-  return faccessat(dir_fd_, id.Hex().c_str(), F_OK, 0) == 0 || store_.Has(id);
+bool ObjectStaging::Known(const ObjectId& id) {
+  if (faccessat(dir_fd_, id.Hex().c_str(), F_OK, 0) == 0) return true;
+  if (!store_.Has(id)) return false;
+  folders_.insert(FolderOf(id));
+  return true;
 }
 
 Result<> ObjectStaging::Keep(const ObjectId& id, UniqueFd file) {
@@ -167,9 +172,8 @@ Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
 }
 
 Result<> ObjectStaging::Publish() {
-  if (staged_.empty()) return {};
-  const bool all_at_once = staged_.size() > kSyncSingly;
-  if (all_at_once) {
+  if (staged_.empty() && folders_.empty()) return {};
+  if (staged_.size() > kSyncSingly) {
     if (syncfs(dir_fd_) != 0) return Errno("syncfs");
   } else {
     for (const ObjectId& id : staged_) {
@@ -182,18 +186,20 @@ Result<> ObjectStaging::Publish() {
     std::string to = ObjectStore::PathOf(id);
     if (renameat(dir_fd_, id.Hex().c_str(), root_fd_, to.c_str()) == 0) continue;
     if (errno != ENOENT) return Errno("publish object " + id.Hex());
-    TRY(EnsureDir(root_fd_, to.substr(0, to.rfind('/')), 0711));
+    TRY(EnsureDir(root_fd_, FolderOf(id), 0711));
     if (renameat(dir_fd_, id.Hex().c_str(), root_fd_, to.c_str()) != 0)
       return Errno("publish object " + id.Hex());
   }
   TRY(FaultPoint("store.objects_named"));
-  if (all_at_once) {
+  for (const ObjectId& id : staged_) folders_.insert(FolderOf(id));
+  if (folders_.size() > kSyncSingly) {
     if (syncfs(dir_fd_) != 0) return Errno("syncfs");
   } else {
-    for (const ObjectId& id : staged_) TRY(FsyncDir(root_fd_, "objects/" + id.Hex().substr(0, 2)));
+    for (const std::string& folder : folders_) TRY(FsyncDir(root_fd_, folder));
     TRY(FsyncDir(root_fd_, "objects"));
   }
   staged_.clear();
+  folders_.clear();
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,7 +63,7 @@ class ObjectStaging {
       : store_(store), root_fd_(root_fd), dir_fd_(dir_fd) {}
   Result<> Spill();
   Result<> Keep(const ObjectId& id, UniqueFd file);
-  bool Known(const ObjectId& id) const;
+  bool Known(const ObjectId& id);
   Result<UniqueFd> NewFile();
 
   const ObjectStore& store_;
@@ -73,6 +74,9 @@ class ObjectStaging {
   uint64_t end_ = 0;    // where the next byte goes, holes included
   UniqueFd spill_;      // the content once it is large or sparse
   std::vector<ObjectId> staged_;
+  // Of the objects relied upon. One that was found there may have got its name from a process that
+  // has not made the name durable yet; Publish() does.
+  std::set<std::string> folders_;
 };
 
 }  // namespace veneer
