@@ -1,0 +1,165 @@
+// Attributes of inodes: stat, chmod, chown, utimens, truncate.
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fs/overlay.h"
+#include "store/base/beneath.h"
+#include "store/base/fault.h"
+
+namespace veneer::fs {
+
+Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint) {
+  struct stat st = {};
+  Data data;
+  bool dead;
+  {
+    MutexLock lock(inode->mu);
+    if (inode->shown) return *inode->shown;
+    data = inode->data;
+    dead = inode->dead;
+  }
+  if (!inode->has_upper()) {
+    TRY_ASSIGN(st, lower_->Attr(inode->lower));
+    if (dead) st.st_nlink = 0;
+    return st;
+  }
+  if (hint != nullptr && hint->st_ino == inode->upper_ino.load()) {
+    st = *hint;
+  } else {
+    TRY_ASSIGN(st, StatUpper(inode));
+  }
+  st.st_ino = inode->ino;
+  st.st_dev = 0;
+  // A stub has no blocks of its own: what its data takes is the honest answer to du.
+  if (data == Data::kStub) st.st_blocks = (st.st_size + 4095) / 4096 * 8;
+  if (inode->IsDir()) TRY(SetDirNlink(*inode, st));
+  if (inode->indexed) {
+    st.st_nlink = static_cast<nlink_t>(static_cast<int64_t>(st.st_nlink) + inode->link_delta);
+  }
+  if (dead) st.st_nlink = 0;
+  return st;
+}
+
+// A merged directory has the lower's subdirectories and those the upper adds, less those it hides.
+Result<> Overlay::SetDirNlink(Inode& dir, struct stat& st) {
+  if (!dir.lower) return {};
+  TRY_ASSIGN(struct stat below, lower_->Attr(dir.lower));
+  st.st_nlink = below.st_nlink;
+  if (below.st_nlink < 2) return {};  // not known, by the convention for it
+  {
+    MutexLock lock(dir.mu);
+    if (dir.dir->nlink_delta) {
+      st.st_nlink += static_cast<nlink_t>(*dir.dir->nlink_delta);
+      return {};
+    }
+  }
+  ReadLock entries(dir.dir->entries);
+  TRY_ASSIGN(SharedFd fd, UpperDir(dir.shared_from_this()));
+  TRY_ASSIGN(UniqueFd readable, OpenAt(fd->get(), ".", O_RDONLY | O_DIRECTORY));
+  std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(readable.get()), closedir);
+  if (!stream) return Errno("opendir");
+  readable.Release();
+  int delta = 0;
+  while (struct dirent* entry = readdir(stream.get())) {
+    std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    TRY_ASSIGN(LowerRef lower, lower_->Lookup(dir.lower, name));
+    delta += (entry->d_type == DT_DIR ? 1 : 0) - (lower.IsDir() ? 1 : 0);
+  }
+  MutexLock lock(dir.mu);
+  dir.dir->nlink_delta = delta;
+  st.st_nlink += static_cast<nlink_t>(delta);
+  return {};
+}
+
+void Overlay::CountSubdirectory(Inode& dir, int change) {
+  MutexLock lock(dir.mu);
+  if (dir.dir->nlink_delta) *dir.dir->nlink_delta += change;
+}
+
+Result<struct stat> Overlay::GetAttr(NodeId node) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  return Attr(inode);
+}
+
+// What the kernel does for a local filesystem's write(2) and truncate(2) by a caller without
+// CAP_FSETID; the daemon itself has it, so the host's filesystem does not do it for us.
+Result<> Overlay::ClearSuid(int fd, Inode& inode) {
+  if (!inode.maybe_suid) return {};
+  struct stat st = {};
+  if (fstat(fd, &st) != 0) return Errno("stat");
+  mode_t clear = st.st_mode & S_ISUID;
+  if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) clear |= S_ISGID;
+  if (clear != 0 && fchmod(fd, st.st_mode & 07777 & ~clear) != 0) return Errno("chmod");
+  inode.maybe_suid = false;
+  return {};
+}
+
+Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  TRY(RequireUpper());
+  Passage passage(gate_);
+  if (change.size && inode->IsDir()) return Fail(EISDIR, "truncate");
+  Need need = !change.size ? Need::kAttributes : *change.size == 0 ? Need::kEmpty : Need::kData;
+  {
+    MutexLock lock(inode->mu);
+    // Nobody will see a removed directory's attributes again but its last users.
+    if (inode->IsDir() && inode->dead) return Fail(ENOENT, "removed directory");
+  }
+  TRY(EnsureUpper(inode, need));
+  TRY(FaultPoint("setattr.before_change"));
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  if (change.mode) {
+    inode->maybe_suid = true;
+    if (chmod(FdPath(fd->get()).c_str(), *change.mode & 07777) != 0) return Errno("chmod");
+  }
+  if (change.uid || change.gid) {
+    uid_t uid = change.uid.value_or(static_cast<uid_t>(-1));
+    gid_t gid = change.gid.value_or(static_cast<gid_t>(-1));
+    if (fchownat(fd->get(), "", uid, gid, AT_EMPTY_PATH) != 0) return Errno("chown");
+  }
+  if (change.size) {
+    TRY_ASSIGN(SharedFd data, OpenUpper(inode, O_WRONLY));
+    if (change.kill_suidgid) TRY(ClearSuid(data->get(), *inode));
+    if (ftruncate(data->get(), static_cast<off_t>(*change.size)) != 0) return Errno("truncate");
+  }
+  if (change.atime || change.mtime) {
+    timespec times[2] = {change.atime.value_or(timespec{0, UTIME_OMIT}),
+                         change.mtime.value_or(timespec{0, UTIME_OMIT})};
+    if (utimensat(fd->get(), "", times, AT_EMPTY_PATH) != 0) return Errno("utimens");
+  }
+  return Attr(inode);
+}
+
+Result<> Overlay::Access(NodeId node, int mask, const Caller& caller) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  TRY_ASSIGN(struct stat st, Attr(inode));
+  if (caller.uid == 0) {
+    if ((mask & X_OK) != 0 && !inode->IsDir() && (st.st_mode & 0111) == 0) {
+      return Fail(EACCES, "access");
+    }
+    return {};
+  }
+  unsigned bits = st.st_uid == caller.uid   ? st.st_mode >> 6
+                  : st.st_gid == caller.gid ? st.st_mode >> 3
+                                            : st.st_mode;
+  if ((static_cast<unsigned>(mask) & 7u & ~bits) != 0) return Fail(EACCES, "access");
+  return {};
+}
+
+Result<std::string> Overlay::ReadLink(NodeId node) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  if (!S_ISLNK(inode->type)) return Fail(EINVAL, "readlink");
+  if (!inode->has_upper()) return lower_->LinkTarget(inode->lower);
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  std::string target(PATH_MAX, '\0');
+  ssize_t n = readlinkat(fd->get(), "", target.data(), target.size());
+  if (n < 0) return Errno("readlink");
+  target.resize(static_cast<size_t>(n));
+  return target;
+}
+
+Result<struct statvfs> Overlay::StatFs() { return upper_ ? upper_->StatFs() : lower_->StatFs(); }
+
+}  // namespace veneer::fs

@@ -1,0 +1,76 @@
+#include "fs/copy_data.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "store/base/beneath.h"
+
+namespace veneer::fs {
+
+namespace {
+
+Result<> CopyThroughMemory(int from, int to, uint64_t offset, uint64_t length) {
+  std::vector<char> buffer(std::min<uint64_t>(length, 1 << 20));
+  while (length > 0) {
+    size_t want = std::min<uint64_t>(length, buffer.size());
+    TRY_ASSIGN(size_t n, PreadUpTo(from, buffer.data(), want, offset));
+    if (n == 0) return Fail(EIO, "copy-up: lower file is shorter than it says");
+    TRY(PwriteAll(to, {buffer.data(), n}, offset));
+    offset += n;
+    length -= n;
+  }
+  return {};
+}
+
+Result<> CopyExtent(int from, int to, uint64_t offset, uint64_t length) {
+  while (length > 0) {
+    off_t in = static_cast<off_t>(offset);
+    off_t out = in;
+    ssize_t n = copy_file_range(from, &in, to, &out, std::min<uint64_t>(length, 1 << 30), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+      return CopyThroughMemory(from, to, offset, length);
+    }
+    if (n < 0) return Errno("copy-up");
+    // Some filesystems answer 0 for files they generate; reading tells.
+    if (n == 0) return CopyThroughMemory(from, to, offset, length);
+    offset += static_cast<uint64_t>(n);
+    length -= static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<uint64_t> CopyData(int from, int to, uint64_t size) {
+  struct stat st = {};
+  if (fstat(from, &st) != 0) return Errno("copy-up");
+  if (static_cast<uint64_t>(st.st_size) == size && ioctl(to, FICLONE, from) == 0) return 0;
+  if (ftruncate(to, static_cast<off_t>(size)) != 0) return Errno("copy-up");
+  uint64_t copied = 0;
+  for (uint64_t offset = 0; offset < size;) {
+    off_t data = lseek(from, static_cast<off_t>(offset), SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // a hole up to the end
+    off_t hole = -1;
+    if (data >= 0) hole = lseek(from, data, SEEK_HOLE);
+    if (data < 0 || hole < 0) {  // not supported
+      data = static_cast<off_t>(offset);
+      hole = static_cast<off_t>(size);
+    }
+    uint64_t start = static_cast<uint64_t>(data);
+    uint64_t end = std::min(static_cast<uint64_t>(hole), size);
+    if (start >= size) break;
+    TRY(CopyExtent(from, to, start, end - start));
+    copied += end - start;
+    offset = end;
+  }
+  return copied;
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,316 @@
+// Copy-up: bringing a lower file or directory to the upper before it changes.
+//
+// A directory is made and renamed into place under its parent's lock: a few calls. A file's data is
+// copied with no lock at all, by the one thread whose turn it is (Inode::copying); others that need
+// it wait, everybody else goes on with the lower's data. See docs/filesystem.md "Copy-up" for the
+// states and the order that makes it crash-safe.
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+
+#include "fs/copy_data.h"
+#include "fs/keep_times.h"
+#include "fs/overlay.h"
+#include "store/base/beneath.h"
+#include "store/base/fault.h"
+
+namespace veneer::fs {
+
+// The right to copy one inode up, once nobody else has it.
+class Overlay::CopyTurn {
+ public:
+  CopyTurn(InodeTable& table, const InodePtr& inode) : table_(table), inode_(inode) {
+    MutexLock lock(inode_->mu);
+    while (inode_->copying) table_.copied(*inode_).Wait(inode_->mu);
+    inode_->copying = true;
+  }
+  ~CopyTurn() {
+    MutexLock lock(inode_->mu);
+    inode_->copying = false;
+    inode_->shown.reset();
+    table_.copied(*inode_).NotifyAll();
+  }
+  CopyTurn(const CopyTurn&) = delete;
+  CopyTurn& operator=(const CopyTurn&) = delete;
+
+ private:
+  InodeTable& table_;
+  const InodePtr inode_;
+};
+
+// The owner first (changing it clears setuid and capabilities), times last (everything changes
+// them).
+Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct stat& st,
+                                       bool times) {
+  if (fchownat(fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) != 0) return Errno("copy-up: owner");
+  std::string path = FdPath(fd);
+  if (!S_ISLNK(st.st_mode) && chmod(path.c_str(), st.st_mode & 07777) != 0) {
+    return Errno("copy-up: mode");
+  }
+  TRY_ASSIGN(auto xattrs, lower_->XattrNames(inode.lower));
+  for (const std::string& name : xattrs) {
+    TRY_ASSIGN(std::string value, lower_->Xattr(inode.lower, name));
+    auto set = fs::SetXattr(path, markers::StoredXattrName(name), value, 0, XattrPath::kMagicLink);
+    // What the upper's filesystem, or an unprivileged daemon, cannot hold is left behind, as cp -a
+    // does.
+    if (!set && set.error().code() != EOPNOTSUPP &&
+        (upper_->trusted() || set.error().code() != EPERM)) {
+      return set;
+    }
+  }
+  auto marked =
+      upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno, std::to_string(inode.ino));
+  if (!marked && upper_->trusted()) return marked;
+  if (!times) return {};
+  timespec both[2] = {st.st_atim, st.st_mtim};
+  if (utimensat(fd, "", both, AT_EMPTY_PATH) != 0) return Errno("copy-up: times");
+  return {};
+}
+
+Result<> Overlay::MarkImpure(Inode& dir, int dirfd) {
+  if (dir.dir->impure) return {};
+  TRY(upper_->SetMark(FdPath(dirfd), XattrPath::kMagicLink, markers::kImpure, "y"));
+  dir.dir->impure = true;
+  return {};
+}
+
+Result<> Overlay::EnsureUpperDir(const InodePtr& dir) {
+  while (!dir->has_upper()) {
+    Name name;
+    {
+      MutexLock lock(dir->mu);
+      if (dir->dead || dir->names.empty()) return Fail(ENOENT, "removed directory");
+      name = dir->names.front();
+    }
+    const InodePtr& parent = name.parent;
+    TRY(EnsureUpperDir(parent));
+    WriteLock entries(parent->dir->entries);
+    if (dir->has_upper()) break;
+    {
+      MutexLock lock(dir->mu);
+      if (dir->dead) return Fail(ENOENT, "removed directory");
+      if (dir->names.front().parent != parent || dir->names.front().name != name.name) continue;
+    }
+    TRY_ASSIGN(struct stat st, lower_->Attr(dir->lower));
+    Temporary made(*upper_);
+    if (mkdirat(made.dir(), made.name().c_str(), 0700) != 0) return Errno("copy-up: mkdir");
+    TRY_ASSIGN(UniqueFd fd, OpenAt(made.dir(), made.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(ApplyLowerAttributes(fd.get(), *dir, st, true));
+    struct stat own = {};
+    if (fstat(fd.get(), &own) != 0) return Errno("stat");
+    TRY_ASSIGN(SharedFd into, UpperDir(parent));
+    KeepTimes keep(into->get());
+    TRY(MarkImpure(*parent, into->get()));
+    TRY(FaultPoint("copy_up.before_dir_rename"));
+    if (renameat2(made.dir(), made.name().c_str(), into->get(), name.name.c_str(),
+                  RENAME_NOREPLACE) != 0) {
+      return Errno("copy-up: rename");
+    }
+    made.Commit();
+    dir->upper_ino.store(own.st_ino, std::memory_order_release);
+    counters_.copy_ups.fetch_add(1, std::memory_order_relaxed);
+  }
+  return {};
+}
+
+Result<> Overlay::EnsureUpper(const InodePtr& inode, Need need) {
+  if (inode->IsDir()) return EnsureUpperDir(inode);
+  auto satisfied = [&]() REQUIRES_LOCK(inode->mu) {
+    if (inode->copying || !inode->has_upper()) return false;
+    return inode->data == Data::kUpper || (inode->data == Data::kStub && need == Need::kAttributes);
+  };
+  {
+    MutexLock lock(inode->mu);
+    if (satisfied()) return {};
+  }
+  CopyTurn turn(inodes_, inode);
+  bool stub;
+  {
+    MutexLock lock(inode->mu);
+    stub = inode->has_upper() && inode->data == Data::kStub;
+    if (inode->has_upper() && (!stub || need == Need::kAttributes)) return {};
+  }
+  return stub ? FillStub(inode, need) : CopyUpFile(inode, need);
+}
+
+void Overlay::Publish(const InodePtr& inode, uint64_t upper_ino, Data data, UniqueFd fd) {
+  BackingPtr old;  // closed after the lock
+  MutexLock lock(inode->mu);
+  inode->data = data;
+  inode->upper_ino.store(upper_ino, std::memory_order_release);
+  if (data != Data::kUpper || inode->opens == 0) return;
+  old = std::move(inode->backing);
+  inode->backing =
+      std::make_shared<const Backing>(Backing{std::move(fd), /*upper=*/true, /*writable=*/true});
+}
+
+Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
+  TRY_ASSIGN(struct stat st, lower_->Attr(inode->lower));
+  if (!S_ISREG(st.st_mode)) {
+    Temporary made(*upper_);
+    if (S_ISLNK(st.st_mode)) {
+      TRY_ASSIGN(std::string target, lower_->LinkTarget(inode->lower));
+      if (symlinkat(target.c_str(), made.dir(), made.name().c_str()) != 0) {
+        return Errno("copy-up: symlink");
+      }
+    } else if (mknodat(made.dir(), made.name().c_str(), (st.st_mode & S_IFMT) | 0600, st.st_rdev) !=
+               0) {
+      return Errno("copy-up: mknod");
+    }
+    TRY_ASSIGN(UniqueFd fd, OpenAt(made.dir(), made.name(), O_PATH | O_NOFOLLOW));
+    TRY(ApplyLowerAttributes(fd.get(), *inode, st, true));
+    struct stat own = {};
+    if (fstat(fd.get(), &own) != 0) return Errno("stat");
+    if (auto placed = Place(inode, made, st); !placed) return std::unexpected(placed.error());
+    Publish(inode, own.st_ino, Data::kUpper, {});
+    counters_.copy_ups.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }
+
+  Temporary made(*upper_);
+  TRY_ASSIGN(UniqueFd fd,
+             OpenAt(made.dir(), made.name(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  std::string path = FdPath(fd.get());
+  Data data = Data::kUpper;
+  if (need == Need::kAttributes) {
+    TRY_ASSIGN(auto mark, lower_->DataMark(inode->lower));
+    if (mark) {
+      TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kMetacopy,
+                          markers::FormatMetacopy(*mark)));
+      if (ftruncate(fd.get(), st.st_size) != 0) return Errno("copy-up: stub");
+      data = Data::kStub;
+      counters_.stubs.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  bool copies = data == Data::kUpper && need != Need::kEmpty && st.st_size > 0;
+  if (copies) {
+    TRY(FaultPoint("copy_up.before_data"));
+    TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
+    TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
+    counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  TRY(ApplyLowerAttributes(fd.get(), *inode, st, need != Need::kEmpty));
+  // The name must not come before the data; attributes and the name are in order in the host's
+  // journal.
+  if (copies && !upper_->is_volatile()) {
+    TRY(FaultPoint("copy_up.before_sync"));
+    if (fdatasync(fd.get()) != 0) return Errno("copy-up: sync");
+  }
+  struct stat own = {};
+  if (fstat(fd.get(), &own) != 0) return Errno("stat");
+  TRY_ASSIGN(SharedFd into, Place(inode, made, st));
+  Publish(inode, own.st_ino, data, std::move(fd));
+  counters_.copy_ups.fetch_add(1, std::memory_order_relaxed);
+  TRY(FaultPoint("copy_up.after_rename"));
+  if (copies && into) TRY(upper_->SyncDir(into->get()));
+  return {};
+}
+
+// Gives the finished copy its name or names. The turn is ours, so nobody can move or remove a name
+// of an inode that has several (docs/filesystem.md "Hard links"); one that has a single name may
+// lose it meanwhile. Returns the directory to make durable, if any.
+Result<SharedFd> Overlay::Place(const InodePtr& inode, Temporary& file, const struct stat& st) {
+  if (st.st_nlink > 1) {
+    bool dead;
+    {
+      MutexLock lock(inode->mu);
+      dead = inode->dead;
+      if (!dead)
+        inode->shown = std::make_unique<struct stat>(st);  // link counts change step by step
+    }
+    if (!dead) {
+      return lower_->KnowsNames() ? PlaceAllNames(inode, file) : PlaceIndexed(inode, file, st);
+    }
+  }
+  for (;;) {
+    Name name;
+    {
+      MutexLock lock(inode->mu);
+      if (!inode->names.empty()) name = inode->names.front();
+    }
+    if (!name.parent) {  // unlinked, and still open somewhere
+      TRY_ASSIGN(UniqueFd fd, OpenAt(file.dir(), file.name(), O_PATH | O_NOFOLLOW));
+      MutexLock lock(inode->mu);
+      inode->orphan = std::make_shared<const UniqueFd>(std::move(fd));
+      return SharedFd();
+    }
+    TRY(EnsureUpperDir(name.parent));
+    SharedFd into;
+    {
+      WriteLock entries(name.parent->dir->entries);
+      {
+        MutexLock lock(inode->mu);
+        if (std::none_of(inode->names.begin(), inode->names.end(), [&](const Name& n) {
+              return n.parent == name.parent && n.name == name.name;
+            })) {
+          continue;  // renamed or unlinked meanwhile
+        }
+      }
+      TRY_ASSIGN(into, UpperDir(name.parent));
+      KeepTimes keep(into->get());
+      TRY(MarkImpure(*name.parent, into->get()));
+      TRY(FaultPoint("copy_up.before_rename"));
+      if (renameat2(file.dir(), file.name().c_str(), into->get(), name.name.c_str(),
+                    RENAME_NOREPLACE) != 0) {
+        return Errno("copy-up: rename");
+      }
+      file.Commit();
+      // Whoever looks the name up from here on finds the upper's file: the inode must know of it.
+      struct stat own = {};
+      if (fstatat(into->get(), name.name.c_str(), &own, AT_SYMLINK_NOFOLLOW) == 0) {
+        inode->upper_ino.store(own.st_ino, std::memory_order_release);
+      }
+    }
+    return into;
+  }
+}
+
+// Brings the data into a stub, in place, so that all its names have it. Until the marker is gone
+// the lower's data counts; the marker goes when the data is durable.
+Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
+  TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_RDWR));
+  TRY_ASSIGN(UniqueFd fd, OpenAt(AT_FDCWD, FdPath(found->get()), O_RDWR));
+  std::string path = FdPath(fd.get());
+  struct stat st = {};
+  if (fstat(fd.get(), &st) != 0) return Errno("stat");
+  TRY_ASSIGN(struct stat shown, Attr(inode));
+  {
+    MutexLock lock(inode->mu);
+    inode->shown = std::make_unique<struct stat>(shown);
+  }
+  // Writing clears capabilities; bringing data up is not the user's write.
+  TRY_ASSIGN(auto capability, FindXattr(path, "security.capability", XattrPath::kMagicLink));
+  Result<> filled;
+  if (need == Need::kEmpty) {
+    if (ftruncate(fd.get(), 0) != 0) return Errno("truncate");
+  } else {
+    filled = [&]() -> Result<> {
+      TRY(FaultPoint("copy_up.before_stub_data"));
+      TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
+      TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
+      counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
+      return {};
+    }();
+  }
+  if (capability) {
+    (void)fs::SetXattr(path, "security.capability", *capability, 0, XattrPath::kMagicLink);
+  }
+  timespec times[2] = {st.st_atim, st.st_mtim};
+  if (need != Need::kEmpty && futimens(fd.get(), times) != 0) return Errno("copy-up: times");
+  if (!filled) {  // the stub stays one: give its blocks back
+    if (ftruncate(fd.get(), 0) == 0 && ftruncate(fd.get(), st.st_size) == 0) {
+      futimens(fd.get(), times);
+    }
+    return filled;
+  }
+  if (need != Need::kEmpty && !upper_->is_volatile() && fdatasync(fd.get()) != 0) {
+    return Errno("copy-up: sync");
+  }
+  TRY(FaultPoint("copy_up.before_mark_removed"));
+  TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kMetacopy));
+  Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
+  return {};
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,349 @@
+#include "fs/dir_stack_lower.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <unordered_set>
+
+#include "fs/xattr_io.h"
+#include "store/base/beneath.h"
+
+namespace veneer::fs {
+
+// A directory: the layers that merge in it. Anything else: a name in one part of a directory.
+class StackNode {
+ public:
+  struct Part {
+    size_t layer = 0;
+    std::string path;  // from the layer's root; empty: the root
+    uint64_t key = 0;  // in the descriptor cache
+  };
+  std::vector<Part> parts;
+
+  std::shared_ptr<const StackNode> dir;
+  size_t dir_part = 0;
+  std::string name;
+
+  FdCache* cache = nullptr;
+  ~StackNode() {
+    for (const Part& part : parts) cache->Erase(part.key);
+  }
+};
+
+namespace {
+
+constexpr std::string_view kPrefixes[] = {markers::kTrustedPrefix, markers::kUserPrefix,
+                                          markers::kFuseOverlayfsPrefix};
+
+std::optional<std::string> FindMarker(const std::string& path, std::string_view marker,
+                                      XattrPath how) {
+  for (std::string_view prefix : kPrefixes) {
+    auto value = FindXattr(path, std::string(prefix) + std::string(marker), how);
+    if (value && *value) return std::move(**value);
+  }
+  return std::nullopt;
+}
+
+std::string Join(const std::string& dir, std::string_view name) {
+  return dir.empty() ? std::string(name) : dir + "/" + std::string(name);
+}
+
+// The path that redirect `value` means for an entry of `dir`, from the layer's root.
+std::string RedirectPath(const std::string& dir, const std::string& value) {
+  return value.starts_with('/') ? value.substr(value.find_first_not_of('/') == value.npos
+                                                   ? value.size()
+                                                   : value.find_first_not_of('/'))
+                                : Join(dir, value);
+}
+
+bool Exists(int dirfd, const std::string& name) {
+  struct stat st;
+  return fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool IsMissing(int code) { return code == ENOENT || code == ENOTDIR || code == ELOOP; }
+
+}  // namespace
+
+DirStackLower::~DirStackLower() { root_ = {}; }
+
+Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std::string>& layers,
+                                                           FdCache* cache) {
+  std::unique_ptr<DirStackLower> lower(new DirStackLower(cache));
+  auto root = std::make_shared<StackNode>();
+  root->cache = cache;
+  struct stat top = {};
+  bool covered = false;  // by an opaque root above
+  for (const std::string& path : layers) {
+    auto fd = OpenAt(AT_FDCWD, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY);
+    if (!fd) return std::unexpected(fd.error().Within("lower directory " + path));
+    struct stat st = {};
+    if (fstat(fd->get(), &st) != 0) return Errno("lower directory " + path);
+    Layer layer{.root = std::move(*fd), .ino_base = 0, .dev = st.st_dev};
+    uint64_t devices = 2;
+    for (const Layer& other : lower->layers_) {
+      if (other.dev == st.st_dev) {
+        layer.ino_base = other.ino_base;
+        break;
+      }
+      devices = std::max(devices, (other.ino_base >> 48) + 1);
+    }
+    if (layer.ino_base == 0) layer.ino_base = devices << 48;
+    if (lower->layers_.empty()) top = st;
+    TRY_ASSIGN(bool opaque, lower->IsOpaque(layer.root.get()));
+    lower->layers_.push_back(std::move(layer));
+    if (!covered) root->parts.push_back({lower->layers_.size() - 1, "", cache->NewKey()});
+    covered = covered || opaque;
+  }
+  lower->root_ = {
+      .ino = lower->InoOf(lower->layers_.front(), top), .type = S_IFDIR, .node = std::move(root)};
+  return lower;
+}
+
+uint64_t DirStackLower::InoOf(const Layer& layer, const struct stat& st) const {
+  // Below a mount point inside a layer, or past 48 bits, numbers may clash: mix the device in.
+  uint64_t ino = st.st_ino;
+  if (st.st_dev != layer.dev) ino ^= static_cast<uint64_t>(st.st_dev) * 0x9e3779b97f4a7c15u;
+  constexpr uint64_t kMask = (uint64_t{1} << 48) - 1;
+  return layer.ino_base | ((ino ^ (ino >> 48)) & kMask);
+}
+
+Result<SharedFd> DirStackLower::DirFd(const StackNode& node, size_t part) {
+  const StackNode::Part& p = node.parts[part];
+  if (SharedFd fd = cache_->Get(p.key)) return fd;
+  int root = layers_[p.layer].root.get();
+  constexpr int kFlags = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+  auto fd = p.path.empty() ? OpenAt(root, ".", kFlags) : OpenBeneath(root, p.path, kFlags, false);
+  if (!fd && (fd.error().code() == EMFILE || fd.error().code() == ENFILE)) {
+    cache_->Clear();
+    fd = OpenBeneath(root, p.path.empty() ? "." : p.path, kFlags, false);
+  }
+  if (!fd) return std::unexpected(std::move(fd).error());
+  return cache_->Put(p.key, std::move(*fd));
+}
+
+Result<DirStackLower::At> DirStackLower::Locate(const LowerRef& ref) {
+  if (ref.IsDir()) {
+    TRY_ASSIGN(SharedFd fd, DirFd(*ref.node, 0));
+    return At{std::move(fd), ""};
+  }
+  TRY_ASSIGN(SharedFd fd, DirFd(*ref.node->dir, ref.node->dir_part));
+  return At{std::move(fd), ref.node->name};
+}
+
+Result<bool> DirStackLower::IsOpaque(int dirfd) {
+  auto value = FindMarker(FdPath(dirfd), markers::kOpaque, XattrPath::kMagicLink);
+  if (value == "y") return true;
+  return Exists(dirfd, std::string(markers::kAufsOpaque));
+}
+
+std::optional<std::string> DirStackLower::RedirectOf(const std::string& xattr_path) {
+  auto value = FindMarker(xattr_path, markers::kRedirect, XattrPath::kMagicLink);
+  if (!value || value->empty()) return std::nullopt;
+  return value;
+}
+
+bool DirStackLower::IsWhiteout(int dirfd, const std::string& name, const struct stat& st) {
+  if (markers::IsWhiteoutDevice(st.st_mode, st.st_rdev)) return true;
+  if (!S_ISREG(st.st_mode) || st.st_size != 0) return false;
+  return FindMarker(FdPath(dirfd, name), markers::kWhiteout, XattrPath::kNoFollow).has_value();
+}
+
+Result<LowerRef> DirStackLower::Root() { return root_; }
+
+Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view name) {
+  if (name.starts_with(markers::kAufsPrefix)) return LowerRef{};
+  const StackNode& node = *dir.node;
+  LowerRef found;
+  auto merged = std::make_shared<StackNode>();
+  merged->cache = cache_;
+  std::string redirect;  // the path below, once a layer has said so
+  size_t layer = 0;
+  for (size_t i = 0; i < node.parts.size() || !redirect.empty();) {
+    // Where to look next: the same name in the directory's next part, or the redirect in the next
+    // layer.
+    SharedFd fd;
+    std::string leaf;
+    std::string path;
+    if (redirect.empty()) {
+      layer = node.parts[i].layer;
+      TRY_ASSIGN(fd, DirFd(node, i));
+      leaf = name;
+      path = Join(node.parts[i].path, name);
+    } else {
+      if (++layer >= layers_.size()) break;
+      size_t slash = redirect.rfind('/');
+      leaf = slash == redirect.npos ? redirect : redirect.substr(slash + 1);
+      path = redirect;
+      std::string parent = slash == redirect.npos ? "." : redirect.substr(0, slash);
+      auto opened = OpenBeneath(layers_[layer].root.get(), parent, O_PATH | O_DIRECTORY, false);
+      if (!opened) {
+        if (IsMissing(opened.error().code())) continue;
+        return std::unexpected(std::move(opened).error());
+      }
+      fd = std::make_shared<const UniqueFd>(std::move(*opened));
+    }
+    size_t part = i++;
+    struct stat st = {};
+    if (fstatat(fd->get(), leaf.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno != ENOENT) return Errno("lookup");
+      if (Exists(fd->get(), std::string(markers::kAufsPrefix) + leaf)) break;
+      continue;
+    }
+    if (IsWhiteout(fd->get(), leaf, st)) break;
+    if (!S_ISDIR(st.st_mode)) {
+      if (found) break;  // hidden by the directory above
+      auto file = std::make_shared<StackNode>();
+      file->cache = cache_;
+      file->dir = dir.node;
+      file->dir_part = part;
+      file->name = name;
+      found = {
+          .ino = InoOf(layers_[layer], st), .type = st.st_mode & S_IFMT, .node = std::move(file)};
+      return found;
+    }
+    if (!found) found = {.ino = InoOf(layers_[layer], st), .type = S_IFDIR, .node = merged};
+    merged->parts.push_back({layer, path, cache_->NewKey()});
+    bool last = layer + 1 == layers_.size();
+    if (last) break;
+    TRY_ASSIGN(SharedFd self, DirFd(*merged, merged->parts.size() - 1));
+    TRY_ASSIGN(bool opaque, IsOpaque(self->get()));
+    if (opaque || Exists(fd->get(), std::string(markers::kAufsPrefix) + leaf)) break;
+    if (auto target = RedirectOf(FdPath(self->get()))) {
+      size_t slash = path.rfind('/');
+      redirect = RedirectPath(slash == path.npos ? "" : path.substr(0, slash), *target);
+    }
+  }
+  return found;
+}
+
+Result<struct stat> DirStackLower::Attr(const LowerRef& ref) {
+  TRY_ASSIGN(At at, Locate(ref));
+  struct stat st = {};
+  if (fstatat(at.dir->get(), at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0) {
+    return Errno("stat");
+  }
+  st.st_ino = ref.ino;
+  if (ref.IsDir() && ref.node->parts.size() > 1) st.st_nlink = 1;
+  return st;
+}
+
+Result<> DirStackLower::ForEach(const LowerRef& dir, const Visit& visit) {
+  const StackNode& node = *dir.node;
+  std::unordered_set<std::string> seen;
+  for (size_t i = 0; i < node.parts.size(); ++i) {
+    bool last = i + 1 == node.parts.size();
+    TRY_ASSIGN(SharedFd fd, DirFd(node, i));
+    TRY_ASSIGN(UniqueFd readable, OpenAt(fd->get(), ".", O_RDONLY | O_DIRECTORY));
+    std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(readable.get()), closedir);
+    if (!stream) return Errno("opendir");
+    readable.Release();
+    const Layer& layer = layers_[node.parts[i].layer];
+    // A directory with whiteouts that are regular files says so, as the kernel's overlayfs has it.
+    bool file_whiteouts =
+        FindMarker(FdPath(fd->get()), markers::kOpaque, XattrPath::kMagicLink) == "x";
+    std::vector<std::string> hidden;  // AUFS whiteouts hide the layers below, not their own
+    errno = 0;
+    while (struct dirent* entry = readdir(stream.get())) {
+      std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (name.starts_with(markers::kAufsPrefix)) {
+        hidden.push_back(name.substr(markers::kAufsPrefix.size()));
+        continue;
+      }
+      uint8_t type = entry->d_type;
+      struct stat st = {};
+      st.st_ino = entry->d_ino;
+      st.st_dev = layer.dev;
+      bool whiteout = false;
+      if (type == DT_CHR || type == DT_UNKNOWN || (type == DT_REG && file_whiteouts)) {
+        if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        type = IFTODT(st.st_mode);
+        whiteout = IsWhiteout(fd->get(), name, st);
+      }
+      if (!last && !seen.insert(name).second) continue;
+      if (last && seen.contains(name)) continue;
+      if (!whiteout && !visit(name, InoOf(layer, st), type)) return {};
+    }
+    for (std::string& name : hidden) seen.insert(std::move(name));
+  }
+  return {};
+}
+
+Result<std::string> DirStackLower::LinkTarget(const LowerRef& ref) {
+  TRY_ASSIGN(At at, Locate(ref));
+  std::string target(PATH_MAX, '\0');
+  ssize_t n = readlinkat(at.dir->get(), at.name.c_str(), target.data(), target.size());
+  if (n < 0) return Errno("readlink");
+  target.resize(static_cast<size_t>(n));
+  return target;
+}
+
+Result<std::vector<std::string>> DirStackLower::XattrNames(const LowerRef& ref) {
+  TRY_ASSIGN(At at, Locate(ref));
+  TRY_ASSIGN(auto stored, ref.IsDir()
+                              ? ListXattr(FdPath(at.dir->get()), XattrPath::kMagicLink)
+                              : ListXattr(FdPath(at.dir->get(), at.name), XattrPath::kNoFollow));
+  std::vector<std::string> names;
+  for (const std::string& name : stored) {
+    if (auto user = markers::UserXattrName(name)) names.push_back(std::move(*user));
+  }
+  return names;
+}
+
+Result<std::string> DirStackLower::Xattr(const LowerRef& ref, const std::string& name) {
+  TRY_ASSIGN(At at, Locate(ref));
+  std::string stored = markers::StoredXattrName(name);
+  return ref.IsDir() ? GetXattr(FdPath(at.dir->get()), stored, XattrPath::kMagicLink)
+                     : GetXattr(FdPath(at.dir->get(), at.name), stored, XattrPath::kNoFollow);
+}
+
+Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {
+  TRY_ASSIGN(At at, Locate(ref));
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+  auto fd = OpenAt(at.dir->get(), at.name, kFlags | O_NOATIME);
+  if (!fd && fd.error().code() == EPERM) fd = OpenAt(at.dir->get(), at.name, kFlags);
+  if (!fd) return fd;
+  struct stat st = {};
+  if (fstat(fd->get(), &st) != 0) return Errno("stat");
+  if (!S_ISREG(st.st_mode)) return Fail(EIO, "lower file changed its type");
+  // A metadata-only file of the kernel's overlayfs has a size, but no blocks.
+  if (st.st_size > 0 && st.st_blocks == 0 &&
+      FindMarker(FdPath(fd->get()), markers::kMetacopy, XattrPath::kMagicLink)) {
+    return OpenMetacopyData(ref, RedirectOf(FdPath(fd->get())).value_or(""));
+  }
+  return fd;
+}
+
+// The data is in the next layer that has a file at the redirect (or at the same path),
+// metadata-only ones left out.
+Result<UniqueFd> DirStackLower::OpenMetacopyData(const LowerRef& ref, const std::string& redirect) {
+  const StackNode::Part& part = ref.node->dir->parts[ref.node->dir_part];
+  std::string path =
+      redirect.empty() ? Join(part.path, ref.node->name) : RedirectPath(part.path, redirect);
+  for (size_t layer = part.layer + 1; layer < layers_.size(); ++layer) {
+    auto fd = OpenBeneath(layers_[layer].root.get(), path, O_RDONLY | O_NONBLOCK, false);
+    if (!fd) {
+      if (IsMissing(fd.error().code())) continue;
+      return fd;
+    }
+    struct stat st = {};
+    if (fstat(fd->get(), &st) != 0) return Errno("stat");
+    if (!S_ISREG(st.st_mode)) break;
+    std::string magic = FdPath(fd->get());
+    if (!FindMarker(magic, markers::kMetacopy, XattrPath::kMagicLink)) return fd;
+    if (auto next = RedirectOf(magic)) {
+      size_t slash = path.rfind('/');
+      path = RedirectPath(slash == path.npos ? "" : path.substr(0, slash), *next);
+    }
+  }
+  return Fail(EIO, "data of a metadata-only lower file");
+}
+
+Result<struct statvfs> DirStackLower::StatFs() {
+  struct statvfs st = {};
+  if (fstatvfs(layers_.front().root.get(), &st) != 0) return Errno("statvfs");
+  return st;
+}
+
+}  // namespace veneer::fs

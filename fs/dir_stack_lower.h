@@ -1,0 +1,69 @@
+// DirStackLower: a lower made of plain directories, the first on top: what the kernel's overlayfs
+// calls lowerdir.
+//
+// Reads the overlayfs form (0/0 devices, opaque, redirect, metacopy and whiteout attributes under
+// any of the three prefixes) and the AUFS form (.wh.NAME, .wh..wh..opq), mixed as they come. Layers
+// are held as one descriptor each; directories are reached through a bounded cache, and nothing is
+// ever resolved through a symlink.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fs/fd_cache.h"
+#include "fs/lower.h"
+
+namespace veneer::fs {
+
+class DirStackLower : public Lower {
+ public:
+  // `layers`: directories, topmost first; at least one. `cache` outlives the lower.
+  static Result<std::unique_ptr<DirStackLower>> Open(const std::vector<std::string>& layers,
+                                                     FdCache* cache);
+  ~DirStackLower() override;
+
+  Result<LowerRef> Root() override;
+  Result<LowerRef> Lookup(const LowerRef& dir, std::string_view name) override;
+  Result<struct stat> Attr(const LowerRef& ref) override;
+  Result<> ForEach(const LowerRef& dir, const Visit& visit) override;
+  Result<std::string> LinkTarget(const LowerRef& ref) override;
+  Result<std::vector<std::string>> XattrNames(const LowerRef& ref) override;
+  Result<std::string> Xattr(const LowerRef& ref, const std::string& name) override;
+  Result<UniqueFd> Open(const LowerRef& ref) override;
+  Result<std::optional<markers::Metacopy>> DataMark(const LowerRef&) override {
+    return std::nullopt;
+  }
+  Result<LowerRef> FromDataMark(const markers::Metacopy&) override {
+    return Fail(EIO, "stub of a store mount");
+  }
+  std::string Identity() const override { return "stack"; }
+  Result<struct statvfs> StatFs() override;
+
+ private:
+  struct Layer {
+    UniqueFd root;
+    uint64_t ino_base = 0;  // device index, in place
+    dev_t dev = 0;
+  };
+  struct At {  // an entry: a name in an open directory
+    SharedFd dir;
+    std::string name;
+  };
+
+  explicit DirStackLower(FdCache* cache) : cache_(cache) {}
+  uint64_t InoOf(const Layer& layer, const struct stat& st) const;
+  Result<SharedFd> DirFd(const StackNode& node, size_t part);
+  Result<At> Locate(const LowerRef& ref);
+  // Whether the directory at `dirfd` hides what is below it, and where it says its lower is.
+  Result<bool> IsOpaque(int dirfd);
+  std::optional<std::string> RedirectOf(const std::string& xattr_path);
+  bool IsWhiteout(int dirfd, const std::string& name, const struct stat& st);
+  Result<UniqueFd> OpenMetacopyData(const LowerRef& ref, const std::string& redirect);
+
+  FdCache* const cache_;
+  std::vector<Layer> layers_;
+  LowerRef root_;
+};
+
+}  // namespace veneer::fs

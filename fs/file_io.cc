@@ -1,0 +1,215 @@
+// Open files. A handle remembers its inode, not a descriptor: every operation goes through the
+// inode's current backing, which a copy-up swaps, so that a reader from before it sees what is
+// written after it.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "fs/overlay.h"
+#include "store/base/beneath.h"
+
+namespace veneer::fs {
+
+// REQUIRES: the caller counts as one of inode->opens, so that a copy-up leaves a backing behind.
+Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, bool writable) {
+  for (;;) {
+    Data data;
+    {
+      MutexLock lock(inode->mu);
+      data = inode->data;
+      if (inode->backing && (inode->backing->writable || !writable)) return inode->backing;
+    }
+    Backing made;
+    if (data == Data::kUpper) {
+      made.upper = true;
+      made.writable = writable;
+      TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_PATH));
+      TRY_ASSIGN(made.fd, OpenAt(AT_FDCWD, FdPath(found->get()), writable ? O_RDWR : O_RDONLY));
+    } else {
+      if (writable) return Fail(EIO, "open before copy-up");
+      TRY_ASSIGN(made.fd, lower_->Open(inode->lower));
+    }
+    auto shared = std::make_shared<const Backing>(std::move(made));
+    BackingPtr old;  // closed after the lock
+    MutexLock lock(inode->mu);
+    if (inode->data != data) continue;
+    if (inode->backing && (inode->backing->writable || !writable)) return inode->backing;
+    old = std::move(inode->backing);
+    inode->backing = shared;
+    return shared;
+  }
+}
+
+HandleId Overlay::NewFile(const InodePtr& inode, int flags, UniqueFd fd) {
+  auto handle = std::make_shared<Handle>();
+  handle->inode = inode;
+  handle->flags = flags;
+  {
+    MutexLock lock(inode->mu);
+    ++inode->opens;
+    if (!inode->backing) {
+      inode->backing = std::make_shared<const Backing>(Backing{std::move(fd), true, true});
+    }
+  }
+  return handles_.Add(std::move(handle));
+}
+
+Result<HandleId> Overlay::Open(NodeId node, int flags, bool kill_suidgid) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  if (inode->IsDir()) return Fail(EISDIR, "open");
+  if (!S_ISREG(inode->type)) return Fail(ENXIO, "open");
+  bool truncate = (flags & O_TRUNC) != 0;
+  bool writable = (flags & O_ACCMODE) != O_RDONLY || truncate;
+  std::optional<Passage> passage;
+  if (writable) {
+    TRY(RequireUpper());
+    passage.emplace(gate_);
+    TRY(EnsureUpper(inode, truncate ? Need::kEmpty : Need::kData));
+  }
+  auto handle = std::make_shared<Handle>();
+  handle->inode = inode;
+  handle->flags = flags;
+  {
+    MutexLock lock(inode->mu);
+    ++inode->opens;
+  }
+  HandleId id = handles_.Add(std::move(handle));
+  auto opened = [&]() -> Result<> {
+    TRY_ASSIGN(BackingPtr backing, OpenBacking(inode, writable));
+    if (!truncate) return {};
+    if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode));
+    if (ftruncate(backing->fd.get(), 0) != 0) return Errno("truncate");
+    return {};
+  }();
+  if (!opened) {
+    Release(id);
+    return std::unexpected(std::move(opened).error());
+  }
+  return id;
+}
+
+void Overlay::Release(HandleId id) {
+  HandlePtr handle = handles_.Remove(id);
+  if (!handle) return;
+  gate_.OpenFor(static_cast<uint64_t>(id));
+  if (handle->inode->IsDir()) return;
+  BackingPtr last;  // closed after the lock
+  MutexLock lock(handle->inode->mu);
+  if (--handle->inode->opens > 0) return;
+  last = std::move(handle->inode->backing);
+}
+
+Result<BackingPtr> Overlay::BackingOf(HandleId id) {
+  TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
+  {
+    MutexLock lock(handle->inode->mu);
+    if (handle->inode->backing) return handle->inode->backing;
+  }
+  if (handle->inode->IsDir()) return Fail(EISDIR, "read");
+  return OpenBacking(handle->inode, false);
+}
+
+Result<BackingPtr> Overlay::WritableBackingOf(HandleId id, InodePtr* inode) {
+  TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
+  if ((handle->flags & O_ACCMODE) == O_RDONLY) return Fail(EBADF, "write");
+  *inode = handle->inode;
+  return OpenBacking(handle->inode, true);
+}
+
+Result<size_t> Overlay::Read(HandleId handle, void* buffer, size_t size, uint64_t offset) {
+  TRY_ASSIGN(BackingPtr backing, BackingOf(handle));
+  return PreadUpTo(backing->fd.get(), buffer, size, offset);
+}
+
+Result<size_t> Overlay::Write(HandleId handle, std::string_view data, uint64_t offset,
+                              bool kill_suidgid) {
+  Passage passage(gate_);
+  InodePtr inode;
+  TRY_ASSIGN(BackingPtr backing, WritableBackingOf(handle, &inode));
+  if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode));
+  size_t done = 0;
+  while (done < data.size()) {
+    ssize_t n = pwrite(backing->fd.get(), data.data() + done, data.size() - done,
+                       static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && done == 0) return Errno("write");
+    if (n <= 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+Result<> Overlay::Fsync(HandleId id, bool data_only) {
+  TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
+  if (!upper_ || upper_->is_volatile() || !handle->inode->has_upper()) return {};
+  BackingPtr backing;
+  {
+    MutexLock lock(handle->inode->mu);
+    backing = handle->inode->backing;
+  }
+  SharedFd fd;
+  if (backing && backing->upper) {
+    fd = SharedFd(backing, &backing->fd);
+  } else {  // a stub: its attributes are the upper's
+    TRY_ASSIGN(fd, OpenUpper(handle->inode, O_RDONLY));
+  }
+  if ((data_only ? fdatasync(fd->get()) : fsync(fd->get())) != 0) return Errno("fsync");
+  return {};
+}
+
+Result<> Overlay::Fallocate(HandleId handle, int mode, uint64_t offset, uint64_t length) {
+  Passage passage(gate_);
+  InodePtr inode;
+  TRY_ASSIGN(BackingPtr backing, WritableBackingOf(handle, &inode));
+  if (fallocate(backing->fd.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) !=
+      0) {
+    return Errno("fallocate");
+  }
+  return {};
+}
+
+Result<uint64_t> Overlay::Seek(HandleId handle, uint64_t offset, int whence) {
+  TRY_ASSIGN(BackingPtr backing, BackingOf(handle));
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) return Fail(EINVAL, "lseek");
+  // The descriptor is shared, but nobody uses its position.
+  off_t found = lseek(backing->fd.get(), static_cast<off_t>(offset), whence);
+  if (found < 0) return Errno("lseek");
+  return static_cast<uint64_t>(found);
+}
+
+Result<size_t> Overlay::CopyFileRange(HandleId in, uint64_t offset_in, HandleId out,
+                                      uint64_t offset_out, size_t length) {
+  Passage passage(gate_);
+  InodePtr inode;
+  TRY_ASSIGN(BackingPtr to, WritableBackingOf(out, &inode));
+  TRY_ASSIGN(BackingPtr from, BackingOf(in));
+  off_t from_offset = static_cast<off_t>(offset_in);
+  off_t to_offset = static_cast<off_t>(offset_out);
+  ssize_t n = copy_file_range(from->fd.get(), &from_offset, to->fd.get(), &to_offset, length, 0);
+  if (n < 0) return Errno("copy_file_range");
+  return static_cast<size_t>(n);
+}
+
+Result<> Overlay::FileIoctl(NodeId node, unsigned request, void* argument) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  bool writes = request == FS_IOC_SETFLAGS || request == FS_IOC_FSSETXATTR;
+  if (!writes && request != FS_IOC_GETFLAGS && request != FS_IOC_FSGETXATTR) {
+    return Fail(ENOTTY, "ioctl");
+  }
+  if (!inode->IsDir() && !S_ISREG(inode->type)) return Fail(ENOTTY, "ioctl");
+  std::optional<Passage> passage;
+  if (writes) {
+    TRY(RequireUpper());
+    passage.emplace(gate_);
+    TRY(EnsureUpper(inode, Need::kData));
+  } else if (!inode->has_upper()) {  // the lower's flags are its owner's business
+    memset(argument, 0, request == FS_IOC_GETFLAGS ? sizeof(int) : sizeof(struct fsxattr));
+    return {};
+  }
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_RDONLY));
+  if (ioctl(fd->get(), request, argument) != 0) return Errno("ioctl");
+  return {};
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,640 @@
+// The low-level FUSE operations, each one a call of the engine. The only file that knows libfuse.
+#include "fs/fuse_server.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "fs/log.h"
+
+namespace veneer::fs {
+
+namespace {
+
+// The daemon is the only one to change its upper, and lowers do not change at all: what the kernel
+// knows stays true.
+constexpr double kForever = 86400.0 * 30;
+constexpr uint32_t kMaxWrite = 1 << 20;
+constexpr unsigned kMaxThreads = 32;
+
+class Server : public FuseServer {
+ public:
+  Server(Overlay& overlay, Config config) : overlay_(overlay), config_(std::move(config)) {}
+  ~Server() override;
+  Result<> Start();
+  Result<> Serve() override;
+
+  Overlay& overlay() { return overlay_; }
+  void Init(fuse_conn_info* conn);
+  double timeout() const { return kForever; }
+
+ private:
+  // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
+  std::string MountedNow() const;
+
+  Overlay& overlay_;
+  const Config config_;
+  fuse_session* session_ = nullptr;
+  bool handlers_ = false;
+  bool mounted_ = false;
+  std::string mount_id_;
+};
+
+Server& ServerOf(fuse_req_t req) { return *static_cast<Server*>(fuse_req_userdata(req)); }
+Overlay& EngineOf(fuse_req_t req) { return ServerOf(req).overlay(); }
+NodeId Node(fuse_ino_t ino) { return NodeId(ino); }
+HandleId HandleOf(const fuse_file_info* fi) { return HandleId(fi->fh); }
+
+Caller CallerOf(fuse_req_t req) {
+  const fuse_ctx* ctx = fuse_req_ctx(req);
+  return {.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask};
+}
+
+// Runs `body`, which replies, and replies itself when memory runs out or an error comes back.
+template <typename Body>
+void Answer(fuse_req_t req, Body body) {
+  int code = 0;
+  try {
+    Result<> done = body();
+    if (!done) {
+      code = done.error().code();
+      Log(LogLevel::kDebug, "{}", done.error().Message());
+    }
+  } catch (const std::bad_alloc&) {
+    code = ENOMEM;
+  }
+  if (code != 0) fuse_reply_err(req, code);
+}
+
+fuse_entry_param ParamOf(const Entry& entry, double timeout) {
+  fuse_entry_param param = {};
+  param.ino = static_cast<fuse_ino_t>(entry.node);
+  param.attr = entry.attr;
+  param.attr_timeout = timeout;
+  param.entry_timeout = timeout;
+  return param;
+}
+
+void ReplyEntry(fuse_req_t req, const Entry& entry) {
+  Overlay& engine = EngineOf(req);
+  fuse_entry_param param = ParamOf(entry, ServerOf(req).timeout());
+  // An interrupted caller never learns of the node.
+  if (fuse_reply_entry(req, &param) != 0) engine.Forget(entry.node, 1);
+}
+
+void OnInit(void* userdata, fuse_conn_info* conn) { static_cast<Server*>(userdata)->Init(conn); }
+
+void OnLookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  Answer(req, [&]() -> Result<> {
+    auto entry = EngineOf(req).Lookup(Node(parent), name);
+    if (!entry && entry.error().code() == ENOENT) {
+      fuse_entry_param missing = {};
+      missing.entry_timeout = ServerOf(req).timeout();
+      fuse_reply_entry(req, &missing);
+      return {};
+    }
+    if (!entry) return std::unexpected(std::move(entry).error());
+    ReplyEntry(req, *entry);
+    return {};
+  });
+}
+
+void OnForget(fuse_req_t req, fuse_ino_t ino, uint64_t count) {
+  EngineOf(req).Forget(Node(ino), count);
+  fuse_reply_none(req);
+}
+
+void OnForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
+  for (size_t i = 0; i < count; ++i) {
+    EngineOf(req).Forget(Node(forgets[i].ino), forgets[i].nlookup);
+  }
+  fuse_reply_none(req);
+}
+
+void OnGetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(struct stat st, EngineOf(req).GetAttr(Node(ino)));
+    fuse_reply_attr(req, &st, ServerOf(req).timeout());
+    return {};
+  });
+}
+
+void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fuse_file_info*) {
+  Answer(req, [&]() -> Result<> {
+    AttrChange change;
+    if ((valid & FUSE_SET_ATTR_MODE) != 0) change.mode = attr->st_mode;
+    if ((valid & FUSE_SET_ATTR_UID) != 0) change.uid = attr->st_uid;
+    if ((valid & FUSE_SET_ATTR_GID) != 0) change.gid = attr->st_gid;
+    if ((valid & FUSE_SET_ATTR_SIZE) != 0) change.size = static_cast<uint64_t>(attr->st_size);
+    if ((valid & FUSE_SET_ATTR_ATIME) != 0) change.atime = attr->st_atim;
+    if ((valid & FUSE_SET_ATTR_MTIME) != 0) change.mtime = attr->st_mtim;
+    if ((valid & FUSE_SET_ATTR_ATIME_NOW) != 0) change.atime = timespec{0, UTIME_NOW};
+    if ((valid & FUSE_SET_ATTR_MTIME_NOW) != 0) change.mtime = timespec{0, UTIME_NOW};
+    change.kill_suidgid = (valid & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0;
+    TRY_ASSIGN(struct stat st, EngineOf(req).SetAttr(Node(ino), change));
+    fuse_reply_attr(req, &st, ServerOf(req).timeout());
+    return {};
+  });
+}
+
+void OnReadLink(fuse_req_t req, fuse_ino_t ino) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(std::string target, EngineOf(req).ReadLink(Node(ino)));
+    fuse_reply_readlink(req, target.c_str());
+    return {};
+  });
+}
+
+void OnMknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(Entry entry, EngineOf(req).MakeNode(Node(parent), name, mode, rdev, CallerOf(req)));
+    ReplyEntry(req, entry);
+    return {};
+  });
+}
+
+void OnMkdir(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(Entry entry, EngineOf(req).MakeDir(Node(parent), name, mode, CallerOf(req)));
+    ReplyEntry(req, entry);
+    return {};
+  });
+}
+
+void OnSymlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* name) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(Entry entry, EngineOf(req).MakeSymlink(Node(parent), name, target, CallerOf(req)));
+    ReplyEntry(req, entry);
+    return {};
+  });
+}
+
+void OnLink(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char* name) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(Entry entry, EngineOf(req).Link(Node(ino), Node(parent), name));
+    ReplyEntry(req, entry);
+    return {};
+  });
+}
+
+// Operations that answer with nothing but success.
+template <typename Body>
+void AnswerDone(fuse_req_t req, Body body) {
+  Answer(req, [&]() -> Result<> {
+    TRY(body());
+    fuse_reply_err(req, 0);
+    return {};
+  });
+}
+
+void OnUnlink(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  AnswerDone(req, [&] { return EngineOf(req).Unlink(Node(parent), name); });
+}
+
+void OnRmdir(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  AnswerDone(req, [&] { return EngineOf(req).RemoveDir(Node(parent), name); });
+}
+
+void OnRename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
+              const char* new_name, unsigned flags) {
+  AnswerDone(req, [&] {
+    return EngineOf(req).Rename(Node(parent), name, Node(new_parent), new_name, flags);
+  });
+}
+
+// A file is open: what the kernel may keep of it. Its pages stay right over closing: only this
+// mount changes them.
+void Describe(fuse_file_info* fi, HandleId handle) {
+  fi->fh = static_cast<uint64_t>(handle);
+  fi->keep_cache = 1;
+  fi->noflush = 1;
+}
+
+void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    Overlay& engine = EngineOf(req);
+    TRY_ASSIGN(HandleId handle, engine.Open(Node(ino), fi->flags, fi->kill_suidgid != 0));
+    Describe(fi, handle);
+    if (fuse_reply_open(req, fi) != 0) engine.Release(handle);
+    return {};
+  });
+}
+
+void ReplyCreated(fuse_req_t req, const std::pair<Entry, HandleId>& made, fuse_file_info* fi) {
+  Overlay& engine = EngineOf(req);
+  Describe(fi, made.second);
+  fuse_entry_param param = ParamOf(made.first, ServerOf(req).timeout());
+  if (fuse_reply_create(req, &param, fi) != 0) {
+    engine.Release(made.second);
+    engine.Forget(made.first.node, 1);
+  }
+}
+
+void OnCreate(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
+              fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(auto made, EngineOf(req).Create(Node(parent), name, mode, fi->flags, CallerOf(req)));
+    ReplyCreated(req, made, fi);
+    return {};
+  });
+}
+
+void OnTmpFile(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(auto made, EngineOf(req).TmpFile(Node(parent), mode, fi->flags, CallerOf(req)));
+    ReplyCreated(req, made, fi);
+    return {};
+  });
+}
+
+// Reused by each thread: reads are frequent, and a fresh megabyte each time is a page fault per
+// page.
+char* ThreadBuffer(size_t size) {
+  thread_local std::vector<char> buffer;
+  if (buffer.size() < size) buffer.resize(size);
+  return buffer.data();
+}
+
+void OnRead(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    char* buffer = ThreadBuffer(size);
+    TRY_ASSIGN(size_t n,
+               EngineOf(req).Read(HandleOf(fi), buffer, size, static_cast<uint64_t>(offset)));
+    fuse_reply_buf(req, buffer, n);
+    return {};
+  });
+}
+
+void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset,
+             fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(size_t n, EngineOf(req).Write(HandleOf(fi), {data, size},
+                                             static_cast<uint64_t>(offset), fi->kill_suidgid != 0));
+    fuse_reply_write(req, n);
+    return {};
+  });
+}
+
+void OnRelease(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+  EngineOf(req).Release(HandleOf(fi));
+  fuse_reply_err(req, 0);
+}
+
+void OnFsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
+  AnswerDone(req, [&] { return EngineOf(req).Fsync(HandleOf(fi), data_only != 0); });
+}
+
+void OnFallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
+                 fuse_file_info* fi) {
+  AnswerDone(req, [&] {
+    return EngineOf(req).Fallocate(HandleOf(fi), mode, static_cast<uint64_t>(offset),
+                                   static_cast<uint64_t>(length));
+  });
+}
+
+void OnSeek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(uint64_t found,
+               EngineOf(req).Seek(HandleOf(fi), static_cast<uint64_t>(offset), whence));
+    fuse_reply_lseek(req, static_cast<off_t>(found));
+    return {};
+  });
+}
+
+void OnCopyFileRange(fuse_req_t req, fuse_ino_t, off_t offset_in, fuse_file_info* in, fuse_ino_t,
+                     off_t offset_out, fuse_file_info* out, size_t length, int) {
+  Answer(req, [&]() -> Result<> {
+    // The reply counts in 32 bits; a caller asks again for the rest.
+    length = std::min<size_t>(length, size_t{1} << 30);
+    TRY_ASSIGN(size_t n, EngineOf(req).CopyFileRange(HandleOf(in), static_cast<uint64_t>(offset_in),
+                                                     HandleOf(out),
+                                                     static_cast<uint64_t>(offset_out), length));
+    fuse_reply_write(req, n);
+    return {};
+  });
+}
+
+void OnOpenDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    Overlay& engine = EngineOf(req);
+    TRY_ASSIGN(HandleId handle, engine.OpenDir(Node(ino)));
+    fi->fh = static_cast<uint64_t>(handle);
+    // Listings that the kernel caches are read by position; only in a read-only mount do all
+    // handles have the same.
+    fi->cache_readdir = fi->keep_cache = engine.read_only() ? 1 : 0;
+    if (fuse_reply_open(req, fi) != 0) engine.Release(handle);
+    return {};
+  });
+}
+
+void OnReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    char* buffer = ThreadBuffer(size);
+    size_t used = 0;
+    TRY(EngineOf(req).ReadDir(
+        HandleOf(fi), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
+          struct stat st = {};
+          st.st_ino = item.ino;
+          st.st_mode = DTTOIF(item.type);
+          size_t need = fuse_add_direntry(req, buffer + used, size - used, item.name.c_str(), &st,
+                                          static_cast<off_t>(next));
+          if (need > size - used) return false;
+          used += need;
+          return true;
+        }));
+    fuse_reply_buf(req, buffer, used);
+    return {};
+  });
+}
+
+void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    Overlay& engine = EngineOf(req);
+    double timeout = ServerOf(req).timeout();
+    char* buffer = ThreadBuffer(size);
+    size_t used = 0;
+    std::vector<NodeId> held;
+    TRY(engine.ReadDir(
+        HandleOf(fi), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
+          const char* name = item.name.c_str();
+          if (fuse_add_direntry_plus(req, nullptr, 0, name, nullptr, 0) > size - used) return false;
+          fuse_entry_param param = {};
+          if (item.name != "." && item.name != "..") {
+            auto entry = engine.Lookup(Node(ino), item.name);
+            if (entry) {
+              param = ParamOf(*entry, timeout);
+              held.push_back(entry->node);
+            }
+          }
+          if (param.ino == 0) {  // a name without attributes
+            param.attr.st_ino = item.ino;
+            param.attr.st_mode = DTTOIF(item.type);
+          }
+          used += fuse_add_direntry_plus(req, buffer + used, size - used, name, &param,
+                                         static_cast<off_t>(next));
+          return true;
+        }));
+    if (fuse_reply_buf(req, buffer, used) != 0) {
+      for (NodeId node : held) engine.Forget(node, 1);
+    }
+    return {};
+  });
+}
+
+void OnFsyncDir(fuse_req_t req, fuse_ino_t, int, fuse_file_info* fi) {
+  AnswerDone(req, [&] { return EngineOf(req).FsyncDir(HandleOf(fi)); });
+}
+
+void OnStatFs(fuse_req_t req, fuse_ino_t) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(struct statvfs st, EngineOf(req).StatFs());
+    fuse_reply_statfs(req, &st);
+    return {};
+  });
+}
+
+// The answer to getxattr and listxattr: the value, its size where none fits in nothing, or ERANGE.
+void ReplySized(fuse_req_t req, const std::string& value, size_t size) {
+  if (size == 0) {
+    fuse_reply_xattr(req, value.size());
+  } else if (value.size() > size) {
+    fuse_reply_err(req, ERANGE);
+  } else {
+    fuse_reply_buf(req, value.data(), value.size());
+  }
+}
+
+void OnGetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(std::string value, EngineOf(req).GetXattr(Node(ino), name));
+    ReplySized(req, value, size);
+    return {};
+  });
+}
+
+void OnListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(auto names, EngineOf(req).ListXattr(Node(ino)));
+    std::string list;
+    for (const std::string& name : names) list += name + '\0';
+    ReplySized(req, list, size);
+    return {};
+  });
+}
+
+void OnSetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* value, size_t size,
+                int flags) {
+  AnswerDone(req, [&] { return EngineOf(req).SetXattr(Node(ino), name, {value, size}, flags); });
+}
+
+void OnRemoveXattr(fuse_req_t req, fuse_ino_t ino, const char* name) {
+  AnswerDone(req, [&] { return EngineOf(req).RemoveXattr(Node(ino), name); });
+}
+
+void OnAccess(fuse_req_t req, fuse_ino_t ino, int mask) {
+  AnswerDone(req, [&] { return EngineOf(req).Access(Node(ino), mask, CallerOf(req)); });
+}
+
+Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, const void* in,
+                 size_t in_size) {
+  Overlay& engine = EngineOf(req);
+  uid_t uid = fuse_req_ctx(req)->uid;
+  if (uid != 0 && uid != geteuid()) return Fail(EPERM, "control");
+  if (request == control::kSync) {
+    TRY(engine.Sync());
+  } else if (request == control::kFreeze) {
+    control::Freeze freeze = {};
+    memcpy(&freeze, in, std::min(in_size, sizeof freeze));
+    TRY(engine.Freeze(HandleOf(fi), std::chrono::milliseconds(freeze.timeout_ms)));
+  } else if (request == control::kThaw) {
+    TRY(engine.Thaw());
+  } else if (request == control::kStats) {
+    control::Stats stats = engine.Statistics();
+    fuse_reply_ioctl(req, 0, &stats, sizeof stats);
+    return {};
+  } else if (request == control::kIdentify) {
+    control::Identify identity = engine.Identity();
+    fuse_reply_ioctl(req, 0, &identity, sizeof identity);
+    return {};
+  } else {
+    return Fail(ENOTTY, "control");
+  }
+  fuse_reply_ioctl(req, 0, nullptr, 0);
+  return {};
+}
+
+void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_info* fi,
+             unsigned flags, const void* in, size_t in_size, size_t out_size) {
+  Answer(req, [&]() -> Result<> {
+    if ((flags & FUSE_IOCTL_COMPAT) != 0) return Fail(ENOTTY, "32-bit ioctl");
+    if (ino == FUSE_ROOT_ID && _IOC_TYPE(request) == control::kType) {
+      return Control(req, request, fi, in, in_size);
+    }
+    // Large enough for every request the engine knows, whatever sizes the kernel names.
+    alignas(8) char argument[128] = {};
+    if (in_size > sizeof argument || out_size > sizeof argument) return Fail(ENOTTY, "ioctl");
+    if (in != nullptr) memcpy(argument, in, in_size);
+    TRY(EngineOf(req).FileIoctl(Node(ino), request, argument));
+    fuse_reply_ioctl(req, 0, argument, out_size);
+    return {};
+  });
+}
+
+const fuse_lowlevel_ops kOperations = {
+    .init = OnInit,
+    .lookup = OnLookup,
+    .forget = OnForget,
+    .getattr = OnGetAttr,
+    .setattr = OnSetAttr,
+    .readlink = OnReadLink,
+    .mknod = OnMknod,
+    .mkdir = OnMkdir,
+    .unlink = OnUnlink,
+    .rmdir = OnRmdir,
+    .symlink = OnSymlink,
+    .rename = OnRename,
+    .link = OnLink,
+    .open = OnOpen,
+    .read = OnRead,
+    .write = OnWrite,
+    .release = OnRelease,
+    .fsync = OnFsync,
+    .opendir = OnOpenDir,
+    .readdir = OnReadDir,
+    .releasedir = OnRelease,
+    .fsyncdir = OnFsyncDir,
+    .statfs = OnStatFs,
+    .setxattr = OnSetXattr,
+    .getxattr = OnGetXattr,
+    .listxattr = OnListXattr,
+    .removexattr = OnRemoveXattr,
+    .access = OnAccess,
+    .create = OnCreate,
+    .ioctl = OnIoctl,
+    .forget_multi = OnForgetMulti,
+    .fallocate = OnFallocate,
+    .readdirplus = OnReadDirPlus,
+    .copy_file_range = OnCopyFileRange,
+    .lseek = OnSeek,
+    .tmpfile = OnTmpFile,
+};
+
+void Server::Init(fuse_conn_info* conn) {
+  auto want = [&](uint64_t flag, bool wanted) {
+    if (wanted) {
+      fuse_set_feature_flag(conn, flag);
+    } else {
+      fuse_unset_feature_flag(conn, flag);
+    }
+  };
+  want(FUSE_CAP_DONT_MASK, true);
+  want(FUSE_CAP_POSIX_ACL, true);
+  want(FUSE_CAP_HANDLE_KILLPRIV, false);
+  want(FUSE_CAP_HANDLE_KILLPRIV_V2, true);
+  want(FUSE_CAP_PARALLEL_DIROPS, true);
+  want(FUSE_CAP_READDIRPLUS, true);
+  want(FUSE_CAP_READDIRPLUS_AUTO, true);
+  want(FUSE_CAP_CACHE_SYMLINKS, true);
+  want(FUSE_CAP_IOCTL_DIR, true);
+  want(FUSE_CAP_ATOMIC_O_TRUNC, true);
+  want(FUSE_CAP_ASYNC_DIO, true);
+  // Nobody changes files behind the kernel's back, so its pages need no checking against mtime.
+  want(FUSE_CAP_AUTO_INVAL_DATA, false);
+  want(FUSE_CAP_EXPLICIT_INVAL_DATA, true);
+  want(FUSE_CAP_WRITEBACK_CACHE, false);
+  want(FUSE_CAP_NO_EXPORT_SUPPORT, true);
+  conn->max_write = kMaxWrite;
+  conn->time_gran = 1;
+  if (config_.ready) config_.ready();
+}
+
+std::string Server::MountedNow() const {
+  std::string top;
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    // "ID PARENT MAJOR:MINOR ROOT MOUNTPOINT ...", blanks in names as \040; the last one is on top.
+    std::vector<std::string> fields;
+    for (size_t at = 0; fields.size() < 5 && at < line.size();) {
+      size_t end = std::min(line.find(' ', at), line.size());
+      fields.push_back(line.substr(at, end - at));
+      at = end + 1;
+    }
+    if (fields.size() < 5) continue;
+    std::string path;
+    for (size_t i = 0; i < fields[4].size(); ++i) {
+      if (fields[4][i] == '\\' && i + 3 < fields[4].size()) {
+        path += static_cast<char>(std::stoi(fields[4].substr(i + 1, 3), nullptr, 8));
+        i += 3;
+      } else {
+        path += fields[4][i];
+      }
+    }
+    if (path == config_.mountpoint) top = fields[0];
+  }
+  return top;
+}
+
+Result<> Server::Start() {
+  std::string options = "fsname=" + config_.fsname + ",subtype=veneerfs";
+  if (config_.allow_other) options += ",allow_other";
+  if (config_.default_permissions) options += ",default_permissions";
+  if (config_.read_only) options += ",ro";
+  for (const std::string& option : config_.mount_options) options += "," + option;
+  std::vector<std::string> words = {"veneerfs", "-o", options};
+  if (config_.debug) words.emplace_back("-d");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  fuse_args args = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
+  session_ = fuse_session_new(&args, &kOperations, sizeof kOperations, this);
+  fuse_opt_free_args(&args);
+  if (session_ == nullptr) return Invalid("FUSE does not accept the mount options " + options);
+  if (fuse_set_signal_handlers(session_) != 0) return Errno("signal handlers");
+  handlers_ = true;
+  if (fuse_session_mount(session_, config_.mountpoint.c_str()) != 0) {
+    return Invalid("cannot mount on " + config_.mountpoint);
+  }
+  mounted_ = true;
+  mount_id_ = MountedNow();
+  return {};
+}
+
+Result<> Server::Serve() {
+  fuse_loop_config* loop = fuse_loop_cfg_create();
+  if (loop == nullptr) return Fail(ENOMEM, "FUSE loop");
+  fuse_loop_cfg_set_clone_fd(loop, 1);
+  fuse_loop_cfg_set_max_threads(loop, kMaxThreads);
+  fuse_loop_cfg_set_idle_threads(loop, 8);
+  int rc = fuse_session_loop_mt(session_, loop);
+  fuse_loop_cfg_destroy(loop);
+  // Positive: a signal asked to end.
+  if (rc < 0) return Fail(-rc, "serving " + config_.mountpoint);
+  return {};
+}
+
+Server::~Server() {
+  if (session_ == nullptr) return;
+  // Whatever was mounted over, or in place of, our mount since is not ours to unmount.
+  if (mounted_ && MountedNow() == mount_id_) fuse_session_unmount(session_);
+  if (handlers_) fuse_remove_signal_handlers(session_);
+  fuse_session_destroy(session_);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FuseServer>> FuseServer::Mount(Overlay& overlay, Config config) {
+  auto server = std::make_unique<Server>(overlay, std::move(config));
+  TRY(server->Start());
+  return server;
+}
+
+}  // namespace veneer::fs

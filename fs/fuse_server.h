@@ -1,0 +1,39 @@
+// FuseServer: the FUSE face of an engine: mounts it, answers the kernel's requests until it is
+// unmounted.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fs/overlay.h"
+#include "store/base/result.h"
+
+namespace veneer::fs {
+
+class FuseServer {
+ public:
+  struct Config {
+    std::string mountpoint;  // absolute
+    std::string fsname;
+    std::vector<std::string> mount_options;
+    bool read_only = false;
+    bool allow_other = false;
+    bool default_permissions = true;
+    bool passthrough = true;
+    bool uring = true;
+    bool debug = false;
+    std::function<void()> ready;  // called once, when the kernel and the server have agreed
+  };
+
+  // Mounts. The engine must outlive the server.
+  static Result<std::unique_ptr<FuseServer>> Mount(Overlay& overlay, Config config);
+  virtual ~FuseServer() = default;
+
+  // Serves until it is unmounted, or SIGTERM, SIGINT or SIGHUP asks to end; then unmounts, if it is
+  // still its own mount that is there.
+  virtual Result<> Serve() = 0;
+};
+
+}  // namespace veneer::fs

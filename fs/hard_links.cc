@@ -1,0 +1,305 @@
+// Lower inodes with several names. In a store mount the tree knows all names, and copy-up links
+// them all; in a directory stack nobody knows them, and work/links remembers the upper's file by
+// inode number. docs/filesystem.md "Hard links".
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <charconv>
+#include <cstdio>
+
+#include "fs/keep_times.h"
+#include "fs/log.h"
+#include "fs/overlay.h"
+#include "store/base/beneath.h"
+#include "store/base/fault.h"
+
+namespace veneer::fs {
+
+namespace {
+
+constexpr std::string_view kJournalSuffix = ".names";
+
+std::optional<uint64_t> ParseHexName(std::string_view name) {
+  uint64_t ino = 0;
+  if (name.size() != 16) return std::nullopt;
+  auto parsed = std::from_chars(name.data(), name.data() + name.size(), ino, 16);
+  if (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size()) return std::nullopt;
+  return ino;
+}
+
+// "U+n" or "U-n"; 0 for anything else.
+int ParseDelta(std::string_view text) {
+  int delta = 0;
+  if (text.size() < 3 || text[0] != 'U') return delta;
+  text.remove_prefix(text[1] == '+' ? 2 : 1);
+  std::from_chars(text.data(), text.data() + text.size(), delta);
+  return delta;
+}
+
+Result<std::vector<std::string>> NamesIn(int dirfd) {
+  TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, ".", O_RDONLY | O_DIRECTORY));
+  std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()), closedir);
+  if (!stream) return Errno("opendir");
+  fd.Release();
+  std::vector<std::string> names;
+  while (struct dirent* entry = readdir(stream.get())) {
+    std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+// --- Store mounts
+// --------------------------------------------------------------------------------------------------------
+
+// The journal makes "all names or none" survive a crash: until it is removed, the next mount links
+// what is missing.
+Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) {
+  TRY_ASSIGN(auto lower_names, lower_->Names(inode->lower));
+  std::vector<Name> names;
+  std::string journal;
+  for (LowerName& n : lower_names) {
+    TRY_ASSIGN(InodePtr parent, FindLowerDir(n.parent));
+    if (!parent) continue;
+    bool present;
+    {
+      ReadLock entries(parent->dir->entries);
+      TRY_ASSIGN(Found found, Probe(*parent, n.name));
+      present = !found.upper && found.lower.ino == inode->ino;
+    }
+    if (!present) continue;
+    TRY(EnsureUpperDir(parent));
+    TRY_ASSIGN(std::string path, UpperPath(parent));
+    journal += (path.empty() ? n.name : path + "/" + n.name) + '\0';
+    names.push_back({std::move(parent), std::move(n.name)});
+  }
+  std::string hex = Upper::LinkName(inode->ino);
+  std::string journal_name = hex + std::string(kJournalSuffix);
+  {
+    TRY_ASSIGN(UniqueFd fd,
+               OpenAt(upper_->links(), journal_name, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    TRY(WriteAll(fd.get(), journal));
+    if (!upper_->is_volatile() && fdatasync(fd.get()) != 0) return Errno("copy-up: journal");
+  }
+  if (renameat(file.dir(), file.name().c_str(), upper_->links(), hex.c_str()) != 0) {
+    return Errno("copy-up: rename");
+  }
+  file.Commit();
+  TRY(FaultPoint("copy_up.before_links"));
+  SharedFd into;
+  Result<> linked;
+  struct stat own = {};
+  if (fstatat(upper_->links(), hex.c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) return Errno("stat");
+  for (size_t i = 0; i < names.size() && linked; ++i) {
+    linked = [&, this]() -> Result<> {
+      InodePtr parent = names[i].parent;
+      WriteLock entries(parent->dir->entries);
+      TRY_ASSIGN(into, UpperDir(parent));
+      KeepTimes keep(into->get());
+      TRY(MarkImpure(*parent, into->get()));
+      if (linkat(upper_->links(), hex.c_str(), into->get(), names[i].name.c_str(), 0) != 0) {
+        return Errno("copy-up: link");
+      }
+      inode->AddName(parent, names[i].name);
+      inode->upper_ino.store(own.st_ino, std::memory_order_release);
+      return FaultPoint("copy_up.between_links");
+    }();
+    if (linked) continue;
+    // Back to none: some names in the upper and some not would be two files.
+    for (size_t j = 0; j <= i; ++j) {
+      WriteLock entries(names[j].parent->dir->entries);
+      auto dir = UpperDir(names[j].parent);
+      struct stat st = {};
+      if (dir && fstatat((*dir)->get(), names[j].name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+          st.st_ino == own.st_ino) {
+        unlinkat((*dir)->get(), names[j].name.c_str(), 0);
+      }
+    }
+    inode->upper_ino.store(0, std::memory_order_release);
+  }
+  unlinkat(upper_->links(), hex.c_str(), 0);
+  unlinkat(upper_->links(), journal_name.c_str(), 0);
+  if (!linked) return std::unexpected(std::move(linked).error());
+  return into;
+}
+
+Result<> Overlay::FinishLinkJournals() {
+  TRY_ASSIGN(auto entries, NamesIn(upper_->links()));
+  int links = upper_->links();
+  for (const std::string& name : entries) {
+    if (!name.ends_with(kJournalSuffix)) continue;
+    std::string hex = name.substr(0, name.size() - kJournalSuffix.size());
+    TRY_ASSIGN(std::string paths, ReadFileAt(links, name, size_t{1} << 28));
+    struct stat st = {};
+    bool begun = fstatat(links, hex.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    for (std::string_view rest = paths; begun && !rest.empty();) {
+      std::string path(rest.substr(0, rest.find('\0')));
+      rest.remove_prefix(std::min(rest.size(), path.size() + 1));
+      size_t slash = path.rfind('/');
+      std::string parent = slash == path.npos ? "." : path.substr(0, slash);
+      auto dir = OpenBeneath(upper_->root(), parent, O_RDONLY | O_DIRECTORY, false);
+      if (!dir) continue;
+      KeepTimes keep(dir->get());
+      TRY(upper_->SetMark(FdPath(dir->get()), XattrPath::kMagicLink, markers::kImpure, "y"));
+      std::string leaf = slash == path.npos ? path : path.substr(slash + 1);
+      if (linkat(links, hex.c_str(), dir->get(), leaf.c_str(), 0) != 0 && errno != EEXIST) {
+        return Errno("finishing the copy-up of " + path);
+      }
+    }
+    if (begun && unlinkat(links, hex.c_str(), 0) != 0) return Errno("work/links");
+    if (unlinkat(links, name.c_str(), 0) != 0) return Errno("work/links");
+  }
+  return {};
+}
+
+Result<InodePtr> Overlay::FindLowerDir(uint64_t ino) {
+  if (ino == root_->lower.ino) return root_;
+  if (InodePtr known = inodes_.FindByIno(ino)) {
+    bool usable = known->IsDir() && known->lower.ino == ino;
+    {
+      MutexLock lock(known->mu);
+      usable = usable && !known->dead;
+    }
+    if (usable) return known;
+  }
+  TRY_ASSIGN(LowerName at, lower_->NameOfDir(ino));
+  TRY_ASSIGN(InodePtr parent, FindLowerDir(at.parent));
+  if (parent) {
+    ReadLock entries(parent->dir->entries);
+    TRY_ASSIGN(InodePtr child, Child(parent, at.name, nullptr));
+    if (child && child->IsDir() && child->lower.ino == ino) return child;
+  }
+  TRY(FindMovedDirs());
+  std::lock_guard lock(moved_mu_);
+  auto it = moved_.find(ino);
+  return it == moved_.end() ? nullptr : it->second;
+}
+
+void Overlay::NoteMoved(const InodePtr& dir) {
+  if (!lower_->KnowsNames()) return;
+  std::lock_guard lock(moved_mu_);
+  moved_[dir->lower.ino] = dir;
+}
+
+// Directories that an earlier mount moved are found by their redirects, once, when first somebody
+// asks.
+Result<> Overlay::FindMovedDirs() {
+  {
+    std::lock_guard lock(moved_mu_);
+    if (moved_complete_) return {};
+  }
+  std::vector<std::pair<InodePtr, std::string>> redirected;
+  std::vector<InodePtr> pending = {root_};
+  while (!pending.empty()) {
+    InodePtr dir = std::move(pending.back());
+    pending.pop_back();
+    TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+    TRY_ASSIGN(auto names, NamesIn(fd->get()));
+    for (const std::string& name : names) {
+      struct stat st = {};
+      if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (!S_ISDIR(st.st_mode)) continue;
+      ReadLock entries(dir->dir->entries);
+      Found found;
+      TRY_ASSIGN(InodePtr child, Child(dir, name, &found));
+      if (!child || !child->IsDir()) continue;
+      if (found.marks.redirect && child->lower) NoteMoved(child);
+      pending.push_back(std::move(child));
+    }
+  }
+  std::lock_guard lock(moved_mu_);
+  moved_complete_ = true;
+  return {};
+}
+
+// --- Directory stacks
+// ----------------------------------------------------------------------------------------------------
+
+Result<> Overlay::LoadLinks() {
+  TRY_ASSIGN(auto names, NamesIn(upper_->links()));
+  std::unique_lock lock(links_mu_);
+  for (const std::string& name : names) {
+    if (auto ino = ParseHexName(name)) links_.insert(*ino);
+  }
+  any_links_ = !links_.empty();
+  return {};
+}
+
+bool Overlay::HasLink(uint64_t ino) {
+  if (!any_links_) return false;
+  std::shared_lock lock(links_mu_);
+  return links_.contains(ino);
+}
+
+Result<Overlay::IndexEntry> Overlay::ReadIndexEntry(uint64_t ino) {
+  std::string hex = Upper::LinkName(ino);
+  struct stat st = {};
+  if (fstatat(upper_->links(), hex.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return Errno("link");
+  IndexEntry link{.upper_ino = st.st_ino, .delta = 0};
+  auto mark = upper_->ReadMark(FdPath(upper_->links(), hex), XattrPath::kNoFollow, markers::kNlink);
+  if (mark && mark->has_value()) link.delta = ParseDelta(**mark);
+  return link;
+}
+
+// The count must never be too low, or the file would be dropped while it has names: callers raise
+// it before what makes it true, and lower it after.
+Result<> Overlay::ChangeLinkCount(Inode& inode, int change) {
+  int delta = inode.link_delta += change;
+  return upper_->SetMark(FdPath(upper_->links(), Upper::LinkName(inode.ino)), XattrPath::kNoFollow,
+                         markers::kNlink,
+                         "U" + std::string(delta < 0 ? "" : "+") + std::to_string(delta));
+}
+
+Result<> Overlay::LinkFromIndex(const InodePtr& inode, Inode& dir, int dirfd,
+                                const std::string& name) {
+  TRY(MarkImpure(dir, dirfd));
+  std::string hex = Upper::LinkName(inode->ino);
+  if (linkat(upper_->links(), hex.c_str(), dirfd, name.c_str(), 0) != 0) return Errno("link");
+  return ChangeLinkCount(*inode, -1);
+}
+
+Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
+                                       const struct stat& st) {
+  std::string hex = Upper::LinkName(inode->ino);
+  int delta = static_cast<int>(st.st_nlink) - 1;
+  TRY(upper_->SetMark(FdPath(file.dir(), file.name()), XattrPath::kNoFollow, markers::kNlink,
+                      "U+" + std::to_string(delta)));
+  TRY(FaultPoint("copy_up.before_index"));
+  if (renameat2(file.dir(), file.name().c_str(), upper_->links(), hex.c_str(), RENAME_NOREPLACE) !=
+      0) {
+    return Errno("copy-up: index");
+  }
+  file.Commit();
+  struct stat own = {};
+  if (fstatat(upper_->links(), hex.c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) return Errno("stat");
+  {
+    std::unique_lock lock(links_mu_);
+    links_.insert(inode->ino);
+    any_links_ = true;
+  }
+  inode->link_delta = delta;
+  inode->indexed = true;
+  inode->upper_ino.store(own.st_ino, std::memory_order_release);
+  TRY(FaultPoint("copy_up.after_index"));
+  // The index is enough for us; others who read the upper see the names that were used.
+  std::vector<Name> names;
+  {
+    MutexLock lock(inode->mu);
+    names = inode->names;
+  }
+  SharedFd into = upper_->shared_links();
+  for (const Name& name : names) {
+    TRY(EnsureUpperDir(name.parent));
+    WriteLock entries(name.parent->dir->entries);
+    TRY_ASSIGN(Found found, Probe(*name.parent, name.name));
+    if (found.upper || found.lower.ino != inode->ino) continue;
+    TRY_ASSIGN(into, UpperDir(name.parent));
+    KeepTimes keep(into->get());
+    TRY(LinkFromIndex(inode, *name.parent, into->get(), name.name));
+  }
+  return into;
+}
+
+}  // namespace veneer::fs

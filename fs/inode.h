@@ -1,0 +1,164 @@
+// Inode: what the engine knows of one file, shared by all its names; and InodeTable, where inodes
+// are found.
+//
+// An inode is found by its NodeId while the kernel holds references to it, and by its inode number
+// while anything does: that is what makes two names of one file one inode. Children hold their
+// parents. Nothing here does I/O. Locks: docs/filesystem.md "Locks".
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fs/fd_cache.h"
+#include "fs/lower.h"
+#include "fs/types.h"
+#include "store/base/mutex.h"
+
+namespace veneer::fs {
+
+class Inode;
+class InodeTable;
+using InodePtr = std::shared_ptr<Inode>;
+
+// The descriptor behind the open handles of a file. Immutable: a copy-up makes another one and
+// swaps it in.
+struct Backing {
+  UniqueFd fd;
+  bool upper = false;     // the upper's file: its attributes count
+  bool writable = false;  // opened O_RDWR
+};
+using BackingPtr = std::shared_ptr<const Backing>;
+
+// Where a regular file's data and attributes are. Only the transitions kLower → kStub → kUpper and
+// kLower → kUpper exist.
+enum class Data : uint8_t {
+  kLower,  // all in the lower
+  kStub,   // attributes in the upper, data in the lower (store mounts)
+  kUpper,  // all in the upper
+};
+
+struct Name {
+  InodePtr parent;
+  std::string name;
+};
+
+// What only directories have.
+struct DirState {
+  explicit DirState(uint64_t fd_key) : key(fd_key) {}
+
+  SharedMutex entries;  // the directory's entries: shared to look up, exclusive to change
+  const uint64_t key;   // of the upper directory, in the descriptor cache
+  std::atomic<bool> impure{false};  // the upper directory carries `impure`
+  // Guarded by Inode::mu.
+  std::string redirect;            // absolute path in the lower, once renamed
+  std::optional<int> nlink_delta;  // subdirectories the upper adds to the lower's, once counted
+};
+
+class Inode : public std::enable_shared_from_this<Inode> {
+ public:
+  Inode(InodeTable& table, NodeId id, uint64_t ino, mode_t type, LowerRef lower);
+  ~Inode();
+  Inode(const Inode&) = delete;
+  Inode& operator=(const Inode&) = delete;
+
+  const NodeId id;
+  const uint64_t ino;    // what stat shows
+  const mode_t type;     // S_IFMT bits
+  const LowerRef lower;  // the lower file or merged directory; none for what was born in the upper
+  const std::unique_ptr<DirState> dir;  // directories only
+
+  bool IsDir() const { return S_ISDIR(type); }
+  // True once the upper has the file (at least a stub) or directory; never becomes false again.
+  bool has_upper() const { return upper_ino.load(std::memory_order_acquire) != 0; }
+  std::atomic<uint64_t> upper_ino{0};  // st_ino in the upper's filesystem
+  // True: the file is reached through work/links/<ino>, not through its names.
+  std::atomic<bool> indexed{false};
+  std::atomic<int> link_delta{0};  // indexed: names beyond the links of the upper's file
+  // False once it is known that a write need not clear setuid, setgid.
+  std::atomic<bool> maybe_suid{true};
+
+  Mutex mu;
+  std::vector<Name> names GUARDED_BY(mu);  // those the engine has met; directories: one
+  bool dead GUARDED_BY(mu) = false;        // no names are left
+  bool copying GUARDED_BY(mu) = false;     // a copy-up runs; waiters wait on InodeTable::copied
+  Data data GUARDED_BY(mu) = Data::kLower;
+  uint32_t opens GUARDED_BY(mu) = 0;
+  BackingPtr backing GUARDED_BY(mu);  // while there are open handles
+  SharedFd orphan GUARDED_BY(mu);     // the upper file of a dead inode
+  // The attributes to show while `copying` disturbs those of the file, or of a dead directory.
+  std::unique_ptr<struct stat> shown GUARDED_BY(mu);
+
+  // Adds or removes one name. REQUIRES: the entries lock of `parent`, exclusive (adding: shared
+  // will do).
+  void AddName(const InodePtr& parent, const std::string& name) EXCLUDES_LOCK(mu);
+  void RemoveName(const Inode* parent, const std::string& name) EXCLUDES_LOCK(mu);
+  // Replaces one name by another, so that there is no moment without.
+  void MoveName(const Inode* parent, const std::string& name, const InodePtr& new_parent,
+                const std::string& new_name) EXCLUDES_LOCK(mu);
+
+ private:
+  friend class InodeTable;
+  InodeTable& table_;
+  std::atomic<uint64_t> nlookup_{0};
+};
+
+class InodeTable {
+ public:
+  explicit InodeTable(FdCache* cache) : cache_(cache) {}
+  ~InodeTable() { Clear(); }
+
+  // The inode with number `ino`, made by calling `make(NodeId)` where there is none.
+  template <typename Make>
+  InodePtr FindOrMake(uint64_t ino, Make make) {
+    Shard& shard = ByIno(ino);
+    MutexLock lock(shard.mu);
+    std::weak_ptr<Inode>& slot = shard.by_ino[ino];
+    if (InodePtr inode = slot.lock()) return inode;
+    InodePtr inode = make(NodeId(next_id_.fetch_add(1, std::memory_order_relaxed)));
+    slot = inode;
+    return inode;
+  }
+  InodePtr FindByIno(uint64_t ino);
+  // ESTALE where the kernel holds no such node.
+  Result<InodePtr> Find(NodeId id);
+
+  // The kernel's references. Hold() counts one more; Forget() takes `count` away.
+  void Hold(const InodePtr& inode);
+  void Forget(NodeId id, uint64_t count);
+
+  // No lookup by number finds `inode` any more: it has no names, and its number may be given again.
+  void Retire(const Inode& inode);
+
+  // Drops everything, whatever the kernel holds: the mount is over.
+  void Clear();
+
+  FdCache* cache() const { return cache_; }
+  // Where waiters for the copy-up of `inode` wait.
+  CondVar& copied(const Inode& inode) { return copied_[inode.ino % copied_.size()]; }
+  uint64_t size() const { return size_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Inode;
+  static constexpr size_t kShards = 64;
+  struct Shard {
+    Mutex mu;
+    std::unordered_map<uint64_t, InodePtr> by_id GUARDED_BY(mu);
+    std::unordered_map<uint64_t, std::weak_ptr<Inode>> by_ino GUARDED_BY(mu);
+  };
+  Shard& ById(NodeId id) { return shards_[static_cast<uint64_t>(id) % kShards]; }
+  Shard& ByIno(uint64_t ino) { return shards_[(ino ^ (ino >> 8)) % kShards]; }
+  void Gone(const Inode& inode);
+
+  FdCache* const cache_;
+  std::atomic<uint64_t> next_id_{static_cast<uint64_t>(NodeId::kRoot)};
+  std::atomic<uint64_t> size_{0};
+  std::array<CondVar, 32> copied_;
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace veneer::fs

@@ -1,0 +1,19 @@
+#include "fs/lower.h"
+
+namespace veneer::fs {
+
+Result<LowerRef> Lower::LookupPath(std::string_view path) {
+  TRY_ASSIGN(LowerRef ref, Root());
+  while (!path.empty()) {
+    size_t slash = path.find('/');
+    std::string_view part = path.substr(0, slash);
+    path.remove_prefix(slash == path.npos ? path.size() : slash + 1);
+    if (part.empty()) continue;
+    if (!ref.IsDir() || part == "." || part == "..") return LowerRef{};
+    TRY_ASSIGN(ref, Lookup(ref, part));
+    if (!ref) return ref;
+  }
+  return ref;
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,110 @@
+// Life of an engine, and its control channel.
+#include "fs/overlay.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "fs/log.h"
+#include "store/base/beneath.h"
+
+namespace veneer::fs {
+
+Overlay::Overlay(Parts parts)
+    : cache_(std::move(parts.cache)),
+      lower_(std::move(parts.lower)),
+      upper_(std::move(parts.upper)),
+      inodes_(cache_.get()) {}
+
+// Inodes refer to each other and to the descriptor cache: they go before it does.
+Overlay::~Overlay() {
+  moved_.clear();
+  inodes_.Clear();
+  root_.reset();
+}
+
+Result<std::unique_ptr<Overlay>> Overlay::Create(Parts parts) {
+  std::unique_ptr<Overlay> overlay(new Overlay(std::move(parts)));
+  TRY(overlay->Start());
+  return overlay;
+}
+
+Result<> Overlay::Start() {
+  Found found;
+  TRY_ASSIGN(found.lower, lower_->Root());
+  if (upper_) {
+    TRY(lower_->KnowsNames() ? FinishLinkJournals() : LoadLinks());
+    found.upper = true;
+    if (fstat(upper_->root(), &found.st) != 0) return Errno("upper directory");
+    std::string path = FdPath(upper_->root());
+    TRY_ASSIGN(found.marks, upper_->ReadMarks(path, XattrPath::kMagicLink));
+    if (!found.marks.ino) {
+      // Below a store mount nobody has made the upper's root like the lower's yet; for a stack, the
+      // upper's own attributes count, as the kernel's overlayfs has it.
+      TRY_ASSIGN(struct stat st, lower_->Attr(found.lower));
+      found.marks.ino = found.lower.ino;
+      if (lower_->KnowsNames()) {
+        Inode root(inodes_, NodeId(0), found.lower.ino, S_IFDIR, found.lower);
+        TRY(ApplyLowerAttributes(upper_->root(), root, st, true));
+      } else {
+        TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno,
+                            std::to_string(found.lower.ino)));
+      }
+    }
+    if (found.marks.opaque) found.lower = {};
+  }
+  root_ = inodes_.FindOrMake(InoOf(found), [&](NodeId id) {
+    auto root = std::make_shared<Inode>(inodes_, id, InoOf(found), S_IFDIR, found.lower);
+    if (found.upper) root->upper_ino = found.st.st_ino;
+    root->dir->impure = found.marks.impure;
+    return root;
+  });
+  inodes_.Hold(root_);
+  return {};
+}
+
+// Data of passthrough handles and mappings is in the host's page cache like any other: syncfs has
+// it all.
+Result<> Overlay::Sync() {
+  if (!upper_) return {};
+  return upper_->SyncAll();
+}
+
+Result<> Overlay::Freeze(HandleId owner, std::chrono::milliseconds timeout) {
+  TRY(RequireUpper());
+  return gate_.Close(static_cast<uint64_t>(owner), timeout);
+}
+
+Result<> Overlay::Thaw() { return gate_.Open(); }
+
+control::Stats Overlay::Statistics() const {
+  control::Stats stats = {};
+  auto uptime = std::chrono::steady_clock::now() - started_;
+  stats.uptime_ms =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(uptime).count());
+  stats.inodes = inodes_.size();
+  stats.handles = handles_.size();
+  stats.lookups = counters_.lookups;
+  stats.copy_ups = counters_.copy_ups;
+  stats.stubs = counters_.stubs;
+  stats.bytes_copied = counters_.bytes_copied;
+  stats.whiteouts = counters_.whiteouts;
+  return stats;
+}
+
+control::Identify Overlay::Identity() const {
+  control::Identify identity = {};
+  auto put = [](char* to, size_t size, const std::string& text) {
+    memcpy(to, text.data(), std::min(size - 1, text.size()));
+  };
+  identity.version = control::kVersion;
+  identity.pid = static_cast<__u32>(getpid());
+  identity.read_only = read_only() ? 1 : 0;
+  put(identity.program, sizeof identity.program, "veneerfs " VENEER_VERSION);
+  put(identity.lower, sizeof identity.lower, lower_->Identity());
+  if (upper_) put(identity.upper, sizeof identity.upper, upper_->path());
+  return identity;
+}
+
+}  // namespace veneer::fs

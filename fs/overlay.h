@@ -1,0 +1,279 @@
+// Overlay: the engine of a mount: a read-only lower and at most one upper shown as one filesystem,
+// without FUSE.
+//
+// A NodeId is what Lookup() and the creating operations hand out, each time with one reference that
+// Forget() gives back; a HandleId is what Open(), Create(), TmpFile() and OpenDir() hand out, until
+// Release(). Every function may be called from any thread at any time; all locking is inside
+// (docs/filesystem.md "Locks"). Errors are errno values as POSIX names them for the system call
+// behind; ESTALE: no such node; EBADF: no such handle; EROFS: a change, and there is no upper.
+//
+// Promises (docs/architecture): the lower is never written; reads through any handle see every
+// completed write, before and after the file was copied up; a node's inode number never changes;
+// after a crash each file is old or new. Permissions are the kernel's business
+// (default_permissions): the engine checks none but Access().
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "fs/control.h"
+#include "fs/fd_cache.h"
+#include "fs/freeze_gate.h"
+#include "fs/handle.h"
+#include "fs/inode.h"
+#include "fs/lower.h"
+#include "fs/types.h"
+#include "fs/upper.h"
+#include "store/base/result.h"
+
+namespace veneer::fs {
+
+class Overlay {
+ public:
+  struct Parts {
+    std::unique_ptr<FdCache> cache;
+    std::unique_ptr<Lower> lower;
+    std::unique_ptr<Upper> upper;  // none: read-only
+  };
+  static Result<std::unique_ptr<Overlay>> Create(Parts parts);
+  ~Overlay();
+
+  bool read_only() const { return upper_ == nullptr; }
+
+  // --- Names
+  // ---------------------------------------------------------------------------------------------------------
+  // ENOENT where the name does not exist. "." and ".." are not names.
+  Result<Entry> Lookup(NodeId parent, const std::string& name);
+  void Forget(NodeId node, uint64_t count);
+
+  // EPERM: a 0/0 character device, or a name that starts with ".wh." (docs/filesystem.md
+  // "Differences").
+  Result<Entry> MakeNode(NodeId parent, const std::string& name, mode_t mode, dev_t rdev,
+                         const Caller& caller);
+  Result<Entry> MakeDir(NodeId parent, const std::string& name, mode_t mode, const Caller& caller);
+  Result<Entry> MakeSymlink(NodeId parent, const std::string& name, const std::string& target,
+                            const Caller& caller);
+  // As link(2) does not follow symlinks; EPERM for directories.
+  Result<Entry> Link(NodeId node, NodeId new_parent, const std::string& new_name);
+  Result<> Unlink(NodeId parent, const std::string& name);
+  Result<> RemoveDir(NodeId parent, const std::string& name);
+  // renameat2(2): flags are 0, RENAME_NOREPLACE or RENAME_EXCHANGE (EINVAL otherwise). Directories
+  // of the lower move without being copied.
+  Result<> Rename(NodeId parent, const std::string& name, NodeId new_parent,
+                  const std::string& new_name, unsigned flags);
+  Result<std::string> ReadLink(NodeId node);
+
+  // --- Attributes
+  // ----------------------------------------------------------------------------------------------------
+  Result<struct stat> GetAttr(NodeId node);
+  Result<struct stat> SetAttr(NodeId node, const AttrChange& change);
+  // access(2) by mode bits alone, for mounts without default_permissions.
+  Result<> Access(NodeId node, int mask, const Caller& caller);
+  Result<std::string> GetXattr(NodeId node, const std::string& name);
+  Result<std::vector<std::string>> ListXattr(NodeId node);
+  // `flags` as setxattr(2).
+  Result<> SetXattr(NodeId node, const std::string& name, std::string_view value, int flags);
+  Result<> RemoveXattr(NodeId node, const std::string& name);
+  Result<struct statvfs> StatFs();
+
+  // --- Files
+  // ---------------------------------------------------------------------------------------------------------
+  // `flags` as open(2). Opening to write copies the file up; with O_TRUNC, without its data.
+  // `kill_suidgid`: the caller lacks CAP_FSETID, so truncating clears setuid and setgid.
+  Result<HandleId> Open(NodeId node, int flags, bool kill_suidgid = false);
+  // A new file, opened. EEXIST where the name exists.
+  Result<std::pair<Entry, HandleId>> Create(NodeId parent, const std::string& name, mode_t mode,
+                                            int flags, const Caller& caller);
+  // A file without a name, which Link() may give one later.
+  Result<std::pair<Entry, HandleId>> TmpFile(NodeId parent, mode_t mode, int flags,
+                                             const Caller& caller);
+  void Release(HandleId handle);
+
+  // Bytes read; less than `size` only at the end of the file.
+  Result<size_t> Read(HandleId handle, void* buffer, size_t size, uint64_t offset);
+  Result<size_t> Write(HandleId handle, std::string_view data, uint64_t offset,
+                       bool kill_suidgid = false);
+  // Returns when what was written to the file is durable (at once where the mount is volatile).
+  Result<> Fsync(HandleId handle, bool data_only);
+  Result<> Fallocate(HandleId handle, int mode, uint64_t offset, uint64_t length);
+  // lseek(2) with SEEK_DATA or SEEK_HOLE.
+  Result<uint64_t> Seek(HandleId handle, uint64_t offset, int whence);
+  Result<size_t> CopyFileRange(HandleId in, uint64_t offset_in, HandleId out, uint64_t offset_out,
+                               size_t length);
+  // The inode attribute ioctls (FS_IOC_GETFLAGS …): `argument` is read and written in place.
+  Result<> FileIoctl(NodeId node, unsigned request, void* argument);
+
+  // --- Directories
+  // ---------------------------------------------------------------------------------------------------
+  Result<HandleId> OpenDir(NodeId node);
+  // Calls `visit` for the entries from position `offset` (0: the first), "." and ".." first, with
+  // the position behind each; it returns false to stop. One handle's listing stays as it was when
+  // read from position 0.
+  using VisitDir = std::function<bool(const DirItem& item, uint64_t next)>;
+  Result<> ReadDir(HandleId handle, uint64_t offset, const VisitDir& visit);
+  Result<> FsyncDir(HandleId handle);
+
+  // --- Control (control.h)
+  // -------------------------------------------------------------------------------------------
+  Result<> Sync();
+  Result<> Freeze(HandleId owner, std::chrono::milliseconds timeout);  // until `owner` is released
+  Result<> Thaw();
+  control::Stats Statistics() const;
+  control::Identify Identity() const;
+
+ private:
+  // What a name means in a directory.
+  struct Found {
+    bool whiteout = false;  // the upper has a whiteout there
+    bool upper = false;     // the upper has an entry there
+    struct stat st = {};    // of the upper's entry
+    Marks marks;            // of the upper's entry
+    LowerRef lower;         // the lower's entry: the file, or what a directory merges with
+    bool exists() const { return upper || lower; }
+  };
+  // What a change needs of a file's copy in the upper.
+  enum class Need { kAttributes, kData, kEmpty };
+  class CopyTurn;
+  struct RenameEnds;
+
+  explicit Overlay(Parts parts);
+  Result<> Start();
+
+  // lookup.cc
+  Result<Found> Probe(Inode& dir, const std::string& name) REQUIRES_SHARED_LOCK(dir.dir->entries);
+  // The inode of `found`, which is `name` in `dir`.
+  Result<InodePtr> InodeOf(const InodePtr& dir, const std::string& name, const Found& found)
+      REQUIRES_SHARED_LOCK(dir->dir->entries);
+  // The child called `name`; nullptr where there is none. `found` may be null.
+  Result<InodePtr> Child(const InodePtr& dir, const std::string& name, Found* found)
+      REQUIRES_SHARED_LOCK(dir->dir->entries);
+  uint64_t InoOf(const Found& found) const;
+  Result<> CheckName(const std::string& name, bool creating) const;
+  Result<Entry> EntryOf(const InodePtr& inode, const struct stat* hint);
+
+  // attributes.cc
+  Result<struct stat> Attr(const InodePtr& inode, const struct stat* hint = nullptr);
+  Result<> SetDirNlink(Inode& dir, struct stat& st);
+  void CountSubdirectory(Inode& dir, int change);
+  Result<> ClearSuid(int fd, Inode& inode);
+
+  // upper_path.cc: reaching an inode's file in the upper. REQUIRES: has_upper().
+  struct UpperAt {
+    SharedFd dir;
+    std::string name;
+  };
+  Result<SharedFd> UpperDir(const InodePtr& dir);
+  Result<UpperAt> Locate(const InodePtr& inode, size_t attempt);
+  // A descriptor of it: O_PATH for attributes, or with data access for regular files.
+  Result<SharedFd> OpenUpper(const InodePtr& inode, int flags);
+  Result<struct stat> StatUpper(const InodePtr& inode);
+  Result<std::string> UpperPath(const InodePtr& dir);  // from the upper's root
+
+  // copy_up.cc
+  Result<> RequireUpper() const { return upper_ ? Result<>() : Fail(EROFS, "read-only mount"); }
+  // After these, has_upper() holds, and the upper's file has what is needed. No directory lock may
+  // be held.
+  Result<> EnsureUpperDir(const InodePtr& dir);
+  Result<> EnsureUpper(const InodePtr& inode, Need need);
+  Result<> CopyUpFile(const InodePtr& inode, Need need);
+  Result<> FillStub(const InodePtr& inode, Need need);
+  Result<> ApplyLowerAttributes(int fd, const Inode& inode, const struct stat& st, bool times);
+  Result<SharedFd> Place(const InodePtr& inode, Temporary& file, const struct stat& st);
+  Result<> MarkImpure(Inode& dir, int dirfd);
+  void Publish(const InodePtr& inode, uint64_t upper_ino, Data data, UniqueFd fd);
+
+  // hard_links.cc: lower inodes with several names.
+  Result<SharedFd> PlaceAllNames(const InodePtr& inode, Temporary& file);
+  Result<SharedFd> PlaceIndexed(const InodePtr& inode, Temporary& file, const struct stat& st);
+  Result<InodePtr> FindLowerDir(uint64_t ino);  // where it is now; nullptr: nowhere
+  Result<> FindMovedDirs();
+  void NoteMoved(const InodePtr& dir);
+  Result<> FinishLinkJournals();
+  struct IndexEntry {  // in work/links
+    uint64_t upper_ino = 0;
+    int delta = 0;
+  };
+  bool HasLink(uint64_t ino);
+  Result<IndexEntry> ReadIndexEntry(uint64_t ino);
+  Result<> ChangeLinkCount(Inode& inode, int change);
+  Result<> LinkFromIndex(const InodePtr& inode, Inode& dir, int dirfd, const std::string& name);
+  Result<> LoadLinks();
+
+  // create.cc
+  using Make = std::function<Result<>(int dirfd, const std::string& name)>;
+  // Makes the entry `name` by `make`, as `caller` (null: as the daemon). It is a name of
+  // `existing`, or a new inode.
+  Result<InodePtr> MakeEntry(const InodePtr& parent, const std::string& name, const Caller* caller,
+                             const InodePtr& existing, const Make& make, struct stat* st);
+
+  // remove.cc
+  Result<bool> IsEmpty(const InodePtr& dir) REQUIRES_SHARED_LOCK(dir->dir->entries);
+  Result<bool> LowerHas(Inode& dir, const std::string& name);
+  // Makes a whiteout at the free name, or replaces the non-directory there by one.
+  Result<> PutWhiteout(int dirfd, const std::string& name, bool replace);
+  // The last name of `inode` is gone, or is about to go: keeps what is needed to go on serving it.
+  Result<SharedFd> OpenOrphan(const InodePtr& inode);
+  void Bury(const InodePtr& inode, SharedFd orphan);
+  Result<> LostName(const InodePtr& inode, const Found& found, SharedFd orphan);
+
+  // rename.cc
+  Result<> PrepareRename(RenameEnds& ends);
+  Result<bool> TryRename(RenameEnds& ends);
+  Result<> RenameLocked(RenameEnds& ends);
+  Result<> ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::string& name);
+  Result<> SettleDirectory(const InodePtr& dir, Inode& new_parent, const std::string& new_name);
+  Result<std::string> LowerPathOf(const InodePtr& dir);
+  bool IsAncestor(const InodePtr& ancestor, const InodePtr& node);
+
+  // file_io.cc
+  Result<BackingPtr> OpenBacking(const InodePtr& inode, bool writable);
+  Result<BackingPtr> BackingOf(HandleId handle);
+  HandleId NewFile(const InodePtr& inode, int flags, UniqueFd fd);  // `fd`: the upper's, O_RDWR
+  Result<BackingPtr> WritableBackingOf(HandleId handle, InodePtr* inode);
+
+  // directory.cc
+  Result<std::vector<DirItem>> List(const InodePtr& dir);
+
+  // xattr.cc
+  Result<> ChangeXattr(NodeId node, const std::function<Result<>(const std::string& path)>& change);
+
+  const std::unique_ptr<FdCache> cache_;
+  const std::unique_ptr<Lower> lower_;
+  const std::unique_ptr<Upper> upper_;
+  InodeTable inodes_;
+  HandleTable handles_;
+  FreezeGate gate_;
+  InodePtr root_;
+
+  Mutex rename_mu_;  // renames from one directory to another
+
+  // Directory stacks: the numbers in work/links.
+  std::shared_mutex links_mu_;
+  std::unordered_set<uint64_t> links_;
+  std::atomic<bool> any_links_{false};
+
+  // Store mounts: directories of the lower that are not at their lower place, by number.
+  std::mutex moved_mu_;
+  std::unordered_map<uint64_t, InodePtr> moved_;
+  bool moved_complete_ = false;  // the upper was searched for earlier ones
+
+  struct Counters {
+    std::atomic<uint64_t> lookups{0}, copy_ups{0}, stubs{0}, bytes_copied{0}, whiteouts{0};
+  };
+  Counters counters_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace veneer::fs

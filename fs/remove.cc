@@ -1,0 +1,193 @@
+// Removing names: unlink, rmdir, whiteouts, and inodes that go on being used without a name.
+//
+// A name that the lower has is replaced by its whiteout in one rename, so that no crash lets the
+// lower's file back in.
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <unordered_set>
+
+#include "fs/overlay.h"
+#include "store/base/beneath.h"
+#include "store/base/fault.h"
+
+namespace veneer::fs {
+
+Result<bool> Overlay::LowerHas(Inode& dir, const std::string& name) {
+  if (!dir.lower) return false;
+  TRY_ASSIGN(LowerRef ref, lower_->Lookup(dir.lower, name));
+  return static_cast<bool>(ref);
+}
+
+Result<> Overlay::PutWhiteout(int dirfd, const std::string& name, bool replace) {
+  TRY(FaultPoint("whiteout.before"));
+  if (upper_->file_whiteouts()) {
+    std::string path = FdPath(dirfd);
+    TRY_ASSIGN(auto opaque, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kOpaque));
+    if (!opaque) TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "x"));
+    replace = true;  // a whiteout in two steps is made in work
+  }
+  TRY(replace ? upper_->ReplaceByWhiteout(dirfd, name) : upper_->MakeWhiteout(dirfd, name));
+  counters_.whiteouts.fetch_add(1, std::memory_order_relaxed);
+  return FaultPoint("whiteout.after");
+}
+
+Result<SharedFd> Overlay::OpenOrphan(const InodePtr& inode) {
+  if (!inode->has_upper()) return SharedFd();
+  return OpenUpper(inode, O_PATH);
+}
+
+void Overlay::Bury(const InodePtr& inode, SharedFd orphan) {
+  {
+    MutexLock lock(inode->mu);
+    inode->dead = true;
+    if (!inode->orphan) inode->orphan = std::move(orphan);
+  }
+  inodes_.Retire(*inode);
+}
+
+Result<> Overlay::LostName(const InodePtr& inode, const Found& found, SharedFd orphan) {
+  if (inode->indexed) {
+    if (!found.upper) TRY(ChangeLinkCount(*inode, -1));
+    struct stat st = {};
+    std::string entry = Upper::LinkName(inode->ino);
+    if (fstatat(upper_->links(), entry.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return {};
+    if (static_cast<int64_t>(st.st_nlink) + inode->link_delta > 0) return {};
+    Bury(inode, std::move(orphan));
+    {
+      std::unique_lock lock(links_mu_);
+      links_.erase(inode->ino);
+    }
+    if (unlinkat(upper_->links(), entry.c_str(), 0) != 0) return Errno("work/links");
+    return {};
+  }
+  if (inode->has_upper()) {
+    struct stat st = {};
+    if (orphan && fstat(orphan->get(), &st) == 0 && st.st_nlink > 0) return {};
+  }
+  Bury(inode, std::move(orphan));
+  return {};
+}
+
+Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
+  TRY(RequireUpper());
+  TRY(CheckName(name, false));
+  Passage passage(gate_);
+  TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
+  if (!dir->IsDir()) return Fail(ENOTDIR, "unlink");
+  for (;;) {
+    InodePtr child;
+    {
+      ReadLock entries(dir->dir->entries);
+      TRY_ASSIGN(child, Child(dir, name, nullptr));
+    }
+    if (!child) return Fail(ENOENT, "unlink");
+    if (child->IsDir()) return Fail(EISDIR, "unlink");
+    // The names of a linked file are counted in the upper, all of them or none.
+    if (!child->has_upper()) {
+      TRY_ASSIGN(struct stat st, lower_->Attr(child->lower));
+      if (st.st_nlink > 1) TRY(EnsureUpper(child, Need::kAttributes));
+    }
+    TRY(EnsureUpperDir(dir));
+    WriteLock entries(dir->dir->entries);
+    Found found;
+    TRY_ASSIGN(InodePtr again, Child(dir, name, &found));
+    if (again != child) continue;
+    TRY_ASSIGN(bool hides, LowerHas(*dir, name));
+    TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+    TRY_ASSIGN(SharedFd orphan, OpenOrphan(child));
+    if (hides) {
+      TRY(PutWhiteout(fd->get(), name, found.upper));
+    } else if (unlinkat(fd->get(), name.c_str(), 0) != 0) {
+      return Errno("unlink");
+    }
+    child->RemoveName(dir.get(), name);
+    return LostName(child, found, std::move(orphan));
+  }
+}
+
+Result<bool> Overlay::IsEmpty(const InodePtr& dir) {
+  std::unordered_set<std::string> whiteouts;
+  if (dir->has_upper()) {
+    TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+    TRY_ASSIGN(UniqueFd readable, OpenAt(fd->get(), ".", O_RDONLY | O_DIRECTORY));
+    std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(readable.get()), closedir);
+    if (!stream) return Errno("opendir");
+    readable.Release();
+    while (struct dirent* entry = readdir(stream.get())) {
+      std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      struct stat st = {};
+      if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (!upper_->IsWhiteout(fd->get(), name, st)) return false;
+      whiteouts.insert(std::move(name));
+    }
+  }
+  bool empty = true;
+  if (dir->lower) {
+    TRY(lower_->ForEach(dir->lower, [&](std::string_view name, uint64_t, uint8_t) {
+      empty = whiteouts.contains(std::string(name));
+      return empty;
+    }));
+  }
+  return empty;
+}
+
+Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
+  TRY(RequireUpper());
+  TRY(CheckName(name, false));
+  Passage passage(gate_);
+  TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
+  if (!dir->IsDir()) return Fail(ENOTDIR, "rmdir");
+  for (;;) {
+    InodePtr child;
+    {
+      ReadLock entries(dir->dir->entries);
+      TRY_ASSIGN(child, Child(dir, name, nullptr));
+    }
+    if (!child) return Fail(ENOENT, "rmdir");
+    if (!child->IsDir()) return Fail(ENOTDIR, "rmdir");
+    TRY_ASSIGN(struct stat last, Attr(child));
+    TRY(EnsureUpperDir(dir));
+    Temporary gone(*upper_);  // removed after the locks, with the whiteouts in it
+    WriteLock entries(dir->dir->entries);
+    Found found;
+    TRY_ASSIGN(InodePtr again, Child(dir, name, &found));
+    if (again != child) continue;
+    WriteLock child_entries(child->dir->entries);
+    TRY_ASSIGN(bool empty, IsEmpty(child));
+    if (!empty) return Fail(ENOTEMPTY, "rmdir");
+    TRY_ASSIGN(bool hides, LowerHas(*dir, name));
+    TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+    if (hides && found.upper) {
+      TRY(upper_->MakeWhiteout(gone.dir(), gone.name()));
+      TRY(FaultPoint("rmdir.before_exchange"));
+      if (renameat2(gone.dir(), gone.name().c_str(), fd->get(), name.c_str(), RENAME_EXCHANGE) !=
+          0) {
+        return Errno("rmdir");
+      }
+      counters_.whiteouts.fetch_add(1, std::memory_order_relaxed);
+    } else if (hides) {
+      TRY(PutWhiteout(fd->get(), name, false));
+    } else if (unlinkat(fd->get(), name.c_str(), AT_REMOVEDIR) != 0) {
+      if (errno != ENOTEMPTY && errno != EEXIST) return Errno("rmdir");
+      if (renameat(fd->get(), name.c_str(), gone.dir(), gone.name().c_str()) != 0) {
+        return Errno("rmdir");
+      }
+    }
+    last.st_nlink = 0;
+    {
+      MutexLock lock(child->mu);
+      child->shown = std::make_unique<struct stat>(last);
+    }
+    Bury(child, nullptr);
+    child->RemoveName(dir.get(), name);
+    CountSubdirectory(*dir, -1);
+    cache_->Erase(child->dir->key);
+    std::lock_guard moved(moved_mu_);
+    if (child->lower) moved_.erase(child->lower.ino);
+    return {};
+  }
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,290 @@
+// Rename, plain, NOREPLACE and EXCHANGE, of files and of directories from either side.
+//
+// Everything that must be in the upper is brought there before the locks are taken; then both ends
+// are looked up again, markers are made right for the new place, and one renameat2 does the change,
+// the whiteout at the old place included.
+#include <fcntl.h>
+
+#include <optional>
+
+#include "fs/overlay.h"
+#include "store/base/beneath.h"
+#include "store/base/fault.h"
+
+namespace veneer::fs {
+
+struct Overlay::RenameEnds {
+  InodePtr parent;
+  std::string name;
+  InodePtr new_parent;
+  std::string new_name;
+  bool no_replace = false;
+  bool exchange = false;
+
+  InodePtr source;
+  InodePtr target;  // what is at the new name, if anything
+  Found source_found;
+  Found target_found;
+};
+
+bool Overlay::IsAncestor(const InodePtr& ancestor, const InodePtr& node) {
+  for (InodePtr at = node; at;) {
+    if (at == ancestor) return true;
+    InodePtr up;
+    {
+      MutexLock lock(at->mu);
+      if (!at->names.empty()) up = at->names.front().parent;
+    }
+    at = std::move(up);
+  }
+  return false;
+}
+
+// The path of a merged directory in the lower. A moved one carries it; below, it goes by names.
+Result<std::string> Overlay::LowerPathOf(const InodePtr& dir) {
+  std::string path;
+  for (InodePtr at = dir; at != root_;) {
+    InodePtr up;
+    {
+      MutexLock lock(at->mu);
+      if (!at->dir->redirect.empty()) return at->dir->redirect + path;
+      if (at->names.empty()) return Fail(ENOENT, "removed directory");
+      path = "/" + at->names.front().name + path;
+      up = at->names.front().parent;
+    }
+    at = std::move(up);
+  }
+  return path;
+}
+
+// What a directory must carry to mean the same at `new_name` in `new_parent`.
+Result<> Overlay::SettleDirectory(const InodePtr& dir, Inode& new_parent,
+                                  const std::string& new_name) {
+  TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+  std::string path = FdPath(fd->get());
+  if (dir->lower) {
+    TRY_ASSIGN(std::string lower_path, LowerPathOf(dir));
+    TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kRedirect, lower_path));
+    {
+      MutexLock lock(dir->mu);
+      dir->dir->redirect = lower_path;
+    }
+    NoteMoved(dir);
+    return {};
+  }
+  TRY_ASSIGN(bool covers, LowerHas(new_parent, new_name));
+  if (!covers) return {};
+  return upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "y");
+}
+
+Result<> Overlay::PrepareRename(RenameEnds& ends) {
+  {
+    ReadLock entries(ends.parent->dir->entries);
+    TRY_ASSIGN(ends.source, Child(ends.parent, ends.name, nullptr));
+  }
+  if (!ends.source) return Fail(ENOENT, "rename");
+  {
+    ReadLock entries(ends.new_parent->dir->entries);
+    TRY_ASSIGN(ends.target, Child(ends.new_parent, ends.new_name, nullptr));
+  }
+  const InodePtr& source = ends.source;
+  const InodePtr& target = ends.target;
+  if (target && ends.no_replace) return Fail(EEXIST, "rename");
+  if (!target && ends.exchange) return Fail(ENOENT, "rename");
+  if (target && !ends.exchange) {
+    if (source->IsDir() && !target->IsDir()) return Fail(ENOTDIR, "rename");
+    if (!source->IsDir() && target->IsDir()) return Fail(EISDIR, "rename");
+  }
+  if (source->IsDir() && IsAncestor(source, ends.new_parent)) return Fail(EINVAL, "rename");
+  if (target && target->IsDir() && IsAncestor(target, ends.parent)) {
+    return Fail(ends.exchange ? EINVAL : ENOTEMPTY, "rename");
+  }
+  TRY(EnsureUpperDir(ends.parent));
+  TRY(EnsureUpperDir(ends.new_parent));
+  TRY(EnsureUpper(source, Need::kAttributes));
+  if (!target || target->has_upper()) return {};
+  if (ends.exchange) return EnsureUpper(target, Need::kAttributes);
+  if (!target->IsDir()) {  // see Unlink()
+    TRY_ASSIGN(struct stat st, lower_->Attr(target->lower));
+    if (st.st_nlink > 1) TRY(EnsureUpper(target, Need::kAttributes));
+  }
+  return {};
+}
+
+Result<> Overlay::Rename(NodeId parent, const std::string& name, NodeId new_parent,
+                         const std::string& new_name, unsigned flags) NO_THREAD_SAFETY_ANALYSIS {
+  TRY(RequireUpper());
+  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0 ||
+      flags == (RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+    return Fail(EINVAL, "rename");
+  }
+  TRY(CheckName(name, false));
+  TRY(CheckName(new_name, false));
+  if (new_name.starts_with(markers::kAufsPrefix)) return Fail(EPERM, "name of a whiteout");
+  RenameEnds ends;
+  TRY_ASSIGN(ends.parent, inodes_.Find(parent));
+  TRY_ASSIGN(ends.new_parent, inodes_.Find(new_parent));
+  if (!ends.parent->IsDir() || !ends.new_parent->IsDir()) return Fail(ENOTDIR, "rename");
+  ends.name = name;
+  ends.new_name = new_name;
+  ends.no_replace = (flags & RENAME_NOREPLACE) != 0;
+  ends.exchange = (flags & RENAME_EXCHANGE) != 0;
+  Passage passage(gate_);
+  bool across = ends.parent != ends.new_parent;
+  // Who is whose ancestor must not change while two directories are locked.
+  std::optional<MutexLock> topology;
+  if (across) topology.emplace(rename_mu_);
+  for (;;) {
+    TRY(PrepareRename(ends));
+    if (ends.source == ends.target) return {};  // two names of one file: nothing is to be done
+    Inode* first = ends.parent.get();
+    Inode* second = across ? ends.new_parent.get() : nullptr;
+    if (across && (IsAncestor(ends.new_parent, ends.parent) ||
+                   (!IsAncestor(ends.parent, ends.new_parent) && second->id < first->id))) {
+      std::swap(first, second);
+    }
+    WriteLock first_entries(first->dir->entries);
+    std::optional<WriteLock> second_entries;
+    if (second != nullptr) second_entries.emplace(second->dir->entries);
+    TRY_ASSIGN(bool done, TryRename(ends));
+    if (done) return {};
+  }
+}
+
+// REQUIRES: the entries locks of both parents, exclusive. False: something changed since it was
+// prepared.
+Result<bool> Overlay::TryRename(RenameEnds& ends) NO_THREAD_SAFETY_ANALYSIS {
+  TRY_ASSIGN(InodePtr source, Child(ends.parent, ends.name, &ends.source_found));
+  TRY_ASSIGN(InodePtr target, Child(ends.new_parent, ends.new_name, &ends.target_found));
+  if (source != ends.source || target != ends.target) return false;
+  for (const InodePtr& dir : {ends.parent, ends.new_parent}) {
+    MutexLock lock(dir->mu);
+    if (dir->dead) return Fail(ENOENT, "removed directory");
+  }
+  if (!ends.exchange && target && target->IsDir()) {
+    WriteLock entries(target->dir->entries);
+    TRY_ASSIGN(bool empty, IsEmpty(target));
+    if (!empty) return Fail(ENOTEMPTY, "rename");
+    TRY(RenameLocked(ends));
+    return true;
+  }
+  TRY(RenameLocked(ends));
+  return true;
+}
+
+// An empty directory may still hold whiteouts, which the host's rename would stumble over.
+Result<> Overlay::ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::string& name) {
+  Temporary clean(*upper_);
+  if (mkdirat(clean.dir(), clean.name().c_str(), 0700) != 0) return Errno("mkdir");
+  TRY_ASSIGN(struct stat st, StatUpper(dir));
+  TRY_ASSIGN(UniqueFd fd, OpenAt(clean.dir(), clean.name(), O_RDONLY | O_DIRECTORY));
+  if (fchown(fd.get(), st.st_uid, st.st_gid) != 0) return Errno("chown");
+  if (fchmod(fd.get(), st.st_mode & 07777) != 0) return Errno("chmod");
+  TRY(upper_->SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kOpaque, "y"));
+  if (renameat2(clean.dir(), clean.name().c_str(), dirfd, name.c_str(), RENAME_EXCHANGE) != 0) {
+    return Errno("rename");
+  }
+  return {};
+}
+
+Result<> Overlay::RenameLocked(RenameEnds& ends) {
+  const InodePtr& source = ends.source;
+  const InodePtr& target = ends.target;
+  TRY_ASSIGN(SharedFd from, UpperDir(ends.parent));
+  TRY_ASSIGN(SharedFd to, UpperDir(ends.new_parent));
+  auto born_in_upper = [](const Inode& inode) { return inode.ino >> 48 == 1; };
+
+  // An indexed file may be in the upper under other names only.
+  if (source->indexed && !ends.source_found.upper) {
+    TRY(LinkFromIndex(source, *ends.parent, from->get(), ends.name));
+  }
+  if (source->IsDir()) TRY(SettleDirectory(source, *ends.new_parent, ends.new_name));
+  if (!born_in_upper(*source)) TRY(MarkImpure(*ends.new_parent, to->get()));
+  if (ends.exchange) {
+    if (target->indexed && !ends.target_found.upper) {
+      TRY(LinkFromIndex(target, *ends.new_parent, to->get(), ends.new_name));
+    }
+    if (target->IsDir()) TRY(SettleDirectory(target, *ends.parent, ends.name));
+    if (!born_in_upper(*target)) TRY(MarkImpure(*ends.parent, from->get()));
+    TRY(FaultPoint("rename.before_exchange"));
+    if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
+                  RENAME_EXCHANGE) != 0) {
+      return Errno("rename");
+    }
+    source->MoveName(ends.parent.get(), ends.name, ends.new_parent, ends.new_name);
+    target->MoveName(ends.new_parent.get(), ends.new_name, ends.parent, ends.name);
+    int moved = (source->IsDir() ? 1 : 0) - (target->IsDir() ? 1 : 0);
+    CountSubdirectory(*ends.parent, -moved);
+    CountSubdirectory(*ends.new_parent, moved);
+    return {};
+  }
+
+  SharedFd orphan;
+  struct stat last = {};
+  if (target && !target->IsDir()) {
+    TRY_ASSIGN(orphan, OpenOrphan(target));
+  }
+  if (target && target->IsDir() && ends.target_found.upper) {
+    TRY_ASSIGN(last, StatUpper(target));
+    last.st_ino = target->ino;
+    TRY(ReplaceByEmptyDir(target, to->get(), ends.new_name));
+  } else if (target && target->IsDir()) {
+    TRY_ASSIGN(last, lower_->Attr(target->lower));
+  }
+  TRY_ASSIGN(bool hides, LowerHas(*ends.parent, ends.name));
+  TRY(FaultPoint("rename.before"));
+  if (hides && !upper_->can_rename_whiteout()) {
+    // The whiteout first, at the new place (where the target goes with it), then both change
+    // places.
+    if (target && target->IsDir() && ends.target_found.upper &&
+        unlinkat(to->get(), ends.new_name.c_str(), AT_REMOVEDIR) != 0) {
+      return Errno("rename");
+    }
+    if (!ends.target_found.whiteout) TRY(PutWhiteout(to->get(), ends.new_name, true));
+    if (ends.parent != ends.new_parent) {
+      std::string path = FdPath(from->get());
+      TRY_ASSIGN(auto opaque, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kOpaque));
+      if (!opaque) TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "x"));
+    }
+    if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
+                  RENAME_EXCHANGE) != 0) {
+      return Errno("rename");
+    }
+  } else if (source->IsDir() && ends.target_found.whiteout) {
+    // A directory cannot replace a whiteout, but change places with it.
+    if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
+                  RENAME_EXCHANGE) != 0) {
+      return Errno("rename");
+    }
+    if (!hides) unlinkat(from->get(), ends.name.c_str(), 0);  // left over, it would hide nothing
+  } else {
+    if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
+                  hides ? RENAME_WHITEOUT : 0) != 0) {
+      return Errno("rename");
+    }
+    if (hides) counters_.whiteouts.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  source->MoveName(ends.parent.get(), ends.name, ends.new_parent, ends.new_name);
+  if (source->IsDir()) {
+    CountSubdirectory(*ends.parent, -1);
+    CountSubdirectory(*ends.new_parent, 1);
+  }
+  TRY(FaultPoint("rename.after"));
+  if (!target) return {};
+  target->RemoveName(ends.new_parent.get(), ends.new_name);
+  if (!target->IsDir()) return LostName(target, ends.target_found, std::move(orphan));
+  last.st_nlink = 0;
+  {
+    MutexLock lock(target->mu);
+    target->shown = std::make_unique<struct stat>(last);
+  }
+  Bury(target, nullptr);
+  CountSubdirectory(*ends.new_parent, -1);
+  cache_->Erase(target->dir->key);
+  std::lock_guard moved(moved_mu_);
+  if (target->lower) moved_.erase(target->lower.ino);
+  return {};
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,54 @@
+// The values that cross the engine's interface.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace veneer::fs {
+
+// An inode as the kernel knows it: given out by a lookup, valid until forgotten, never used for
+// another file in the life of a mount. Not the inode number that stat shows.
+enum class NodeId : uint64_t { kRoot = 1 };
+
+// An open file or directory.
+enum class HandleId : uint64_t {};
+
+// Who asks. New files belong to `uid` and `gid` and are subject to `umask` (unless the directory
+// has a default ACL).
+struct Caller {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  mode_t umask = 0;
+};
+
+// What a lookup gives: the node, with one more reference the caller must Forget(), and its
+// attributes.
+struct Entry {
+  NodeId node = {};
+  struct stat attr = {};
+};
+
+// What SetAttr() changes; absent members stay.
+struct AttrChange {
+  std::optional<mode_t> mode;  // permission bits
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  std::optional<uint64_t> size;
+  std::optional<timespec> atime;  // tv_nsec may be UTIME_NOW
+  std::optional<timespec> mtime;
+  bool kill_suidgid =
+      false;  // the caller lacks CAP_FSETID: a change of size clears setuid and setgid
+};
+
+// One name of a directory listing.
+struct DirItem {
+  std::string name;
+  uint64_t ino = 0;
+  uint8_t type = 0;  // DT_*
+};
+
+}  // namespace veneer::fs

@@ -1,0 +1,228 @@
+#include "fs/upper.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/xattr.h>
+
+#include <cstdio>
+
+#include "fs/log.h"
+#include "store/base/beneath.h"
+
+namespace veneer::fs {
+
+namespace {
+
+// Who holds the work directory, as its lock file says; for the message only.
+std::string Holder(int workfd) {
+  auto text = ReadFileAt(workfd, markers::kWorkLock, 64);
+  if (!text || text->empty()) return "another process";
+  while (!text->empty() && text->back() == '\n') text->pop_back();
+  return "veneerfs, process " + *text;
+}
+
+Result<UniqueFd> OpenWorkDir(int workfd, const char* name) {
+  TRY(EnsureDir(workfd, name, 0700));
+  return OpenAt(workfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Upper>> Upper::Open(const Options& options) {
+  std::unique_ptr<Upper> upper(new Upper());
+  upper->path_ = options.upperdir;
+  upper->volatile_ = options.is_volatile;
+  auto root = OpenAt(AT_FDCWD, options.upperdir, O_RDONLY | O_DIRECTORY);
+  if (!root) return std::unexpected(root.error().Within("upper directory " + options.upperdir));
+  upper->root_ = std::move(*root);
+  auto work = OpenAt(AT_FDCWD, options.workdir, O_RDONLY | O_DIRECTORY);
+  if (!work) return std::unexpected(work.error().Within("work directory " + options.workdir));
+  upper->work_ = std::move(*work);
+  struct stat a = {};
+  struct stat b = {};
+  if (fstat(upper->root_.get(), &a) != 0 || fstat(upper->work_.get(), &b) != 0) {
+    return Errno("upper directory");
+  }
+  if (a.st_dev != b.st_dev) {
+    return Invalid("upperdir and workdir must be on one filesystem", EXDEV);
+  }
+  if (a.st_ino == b.st_ino) return Invalid("upperdir and workdir must be different directories");
+  TRY(upper->Lock());
+
+  if (auto removed = RemoveTree(upper->work_.get(), markers::kWorkTemporary); !removed) {
+    return std::unexpected(removed.error().Within("work directory " + options.workdir));
+  }
+  TRY_ASSIGN(upper->temporary_, OpenWorkDir(upper->work_.get(), markers::kWorkTemporary));
+  TRY_ASSIGN(upper->links_, OpenWorkDir(upper->work_.get(), markers::kWorkLinks));
+  TRY(upper->Probe());
+
+  std::string magic = FdPath(upper->root_.get());
+  std::string mark = std::to_string(markers::kUpperVersion) + " " + options.identity;
+  TRY_ASSIGN(auto old, upper->ReadMark(magic, XattrPath::kMagicLink, markers::kUpper));
+  if (old && *old != mark) {
+    return Invalid("upperdir " + options.upperdir + " is an upper of '" + *old + "', not of '" +
+                   mark + "'");
+  }
+  if (!old) TRY(upper->SetMark(magic, XattrPath::kMagicLink, markers::kUpper, mark));
+  return upper;
+}
+
+Upper::~Upper() {
+  if (lock_) unlinkat(work_.get(), markers::kWorkLock, 0);
+}
+
+Result<> Upper::Lock() {
+  for (int fd : {root_.get(), work_.get()}) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) continue;
+    if (errno != EWOULDBLOCK) return Errno("locking the upper directory");
+    const char* what = fd == root_.get() ? "upperdir " : "workdir of upperdir ";
+    return Invalid(what + path_ + " is in use by " + Holder(work_.get()), EBUSY);
+  }
+  TRY_ASSIGN(UniqueFd file,
+             OpenAt(work_.get(), markers::kWorkLock, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  TRY(WriteAll(file.get(), std::to_string(getpid()) + "\n"));
+  lock_ = std::move(file);
+  return {};
+}
+
+// What the host's filesystem and the process's privileges allow.
+Result<> Upper::Probe() {
+  Temporary file(*this);
+  TRY_ASSIGN(UniqueFd fd, OpenAt(temporary_.get(), file.name(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+  for (std::string_view prefix : {markers::kTrustedPrefix, markers::kUserPrefix}) {
+    prefix_ = prefix;
+    if (!SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kIno, "1")) continue;
+    trusted_ = prefix == markers::kTrustedPrefix;
+    break;
+  }
+  if (!ReadMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kIno).value_or(std::nullopt)) {
+    return Invalid("upperdir " + path_ + ": the filesystem has no extended attributes", ENOTSUP);
+  }
+  Temporary whiteout(*this);
+  device_whiteouts_ =
+      mknodat(temporary_.get(), whiteout.name().c_str(), S_IFCHR, makedev(0, 0)) == 0;
+  Temporary moved(*this);
+  rename_whiteout_ =
+      device_whiteouts_ && renameat2(temporary_.get(), file.name().c_str(), temporary_.get(),
+                                     moved.name().c_str(), RENAME_WHITEOUT) == 0;
+  const char* from = rename_whiteout_ ? moved.name().c_str() : file.name().c_str();
+  Temporary target(*this);
+  TRY(MakeWhiteout(temporary_.get(), target.name()));
+  if (renameat2(temporary_.get(), from, temporary_.get(), target.name().c_str(), RENAME_EXCHANGE) !=
+      0) {
+    return Invalid("upperdir " + path_ + ": the filesystem cannot exchange names", ENOTSUP);
+  }
+  Log(LogLevel::kDebug, "upper {}: markers {}*, whiteouts are {}", path_, prefix_,
+      device_whiteouts_ ? "devices" : "files");
+  return {};
+}
+
+std::string Upper::LinkName(uint64_t ino) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016lx", ino);
+  return text;
+}
+
+std::string Upper::NewName() {
+  return "#" + std::to_string(next_name_.fetch_add(1, std::memory_order_relaxed));
+}
+
+Result<> Upper::SetMark(const std::string& path, XattrPath how, std::string_view marker,
+                        std::string_view value) const {
+  return SetXattr(path, MarkName(marker), value, 0, how);
+}
+
+Result<> Upper::RemoveMark(const std::string& path, XattrPath how, std::string_view marker) const {
+  auto removed = RemoveXattr(path, MarkName(marker), how);
+  if (!removed && removed.error().code() == ENODATA) return {};
+  return removed;
+}
+
+Result<std::optional<std::string>> Upper::ReadMark(const std::string& path, XattrPath how,
+                                                   std::string_view marker) const {
+  return FindXattr(path, MarkName(marker), how);
+}
+
+Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
+  TRY_ASSIGN(auto names, ListXattr(path, how));
+  Marks marks;
+  for (std::string_view name : names) {
+    if (name == "system.posix_acl_default") marks.default_acl = true;
+    if (!name.starts_with(prefix_)) continue;
+    std::string_view marker = name.substr(prefix_.size());
+    if (marker != markers::kOpaque && marker != markers::kImpure && marker != markers::kRedirect &&
+        marker != markers::kIno && marker != markers::kMetacopy) {
+      continue;
+    }
+    TRY_ASSIGN(auto value, ReadMark(path, how, marker));
+    if (!value) continue;
+    if (marker == markers::kOpaque) {
+      marks.opaque = *value == "y";
+      marks.file_whiteouts = *value == "x";
+    } else if (marker == markers::kImpure) {
+      marks.impure = true;
+    } else if (marker == markers::kRedirect) {
+      marks.redirect = std::move(value);
+    } else if (marker == markers::kIno) {
+      marks.ino = markers::ParseIno(*value);
+    } else {
+      marks.metacopy = std::move(value);
+    }
+  }
+  return marks;
+}
+
+bool Upper::IsWhiteout(int dirfd, const std::string& name, const struct stat& st) const {
+  if (markers::IsWhiteoutDevice(st.st_mode, st.st_rdev)) return true;
+  if (device_whiteouts_ || !S_ISREG(st.st_mode) || st.st_size != 0) return false;
+  auto value = ReadMark(FdPath(dirfd, name), XattrPath::kNoFollow, markers::kWhiteout);
+  return value && value->has_value();
+}
+
+Result<> Upper::MakeWhiteout(int dirfd, const std::string& name) const {
+  if (device_whiteouts_) {
+    if (mknodat(dirfd, name.c_str(), S_IFCHR, makedev(0, 0)) != 0) return Errno("whiteout");
+    return {};
+  }
+  // Two steps: callers that need the name to be right at once make it in work and rename it.
+  TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  return SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kWhiteout, "y");
+}
+
+Result<> Upper::ReplaceByWhiteout(int dirfd, const std::string& name) {
+  Temporary whiteout(*this);
+  TRY(MakeWhiteout(whiteout.dir(), whiteout.name()));
+  if (renameat(whiteout.dir(), whiteout.name().c_str(), dirfd, name.c_str()) != 0) {
+    return Errno("whiteout");
+  }
+  whiteout.Commit();
+  return {};
+}
+
+void Upper::Discard(const std::string& name) {
+  if (unlinkat(temporary_.get(), name.c_str(), 0) == 0 || errno == ENOENT) return;
+  if (auto removed = RemoveTree(temporary_.get(), name); !removed) {
+    Log(LogLevel::kWarning, "work/{}/{}: {}", markers::kWorkTemporary, name,
+        removed.error().Message());
+  }
+}
+
+Result<> Upper::SyncDir(int dirfd) const {
+  if (volatile_) return {};
+  TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, ".", O_RDONLY | O_DIRECTORY));  // dirfd may be O_PATH
+  if (fsync(fd.get()) != 0) return Errno("fsync");
+  return {};
+}
+
+Result<struct statvfs> Upper::StatFs() const {
+  struct statvfs st = {};
+  if (fstatvfs(root_.get(), &st) != 0) return Errno("statvfs");
+  return st;
+}
+
+Result<> Upper::SyncAll() const {
+  if (syncfs(root_.get()) != 0) return Errno("syncfs");
+  return {};
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,129 @@
+// Upper: the writable directory of a mount and its work directory: exclusive use of both, the form
+// its markers take, temporary names, whiteouts. Knows nothing of inodes. docs/upper-format.md is
+// what it writes.
+//
+// Thread-safe. Functions that take (dirfd, name) never follow a symlink at `name`.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "fs/fd_cache.h"
+#include "fs/xattr_io.h"
+#include "store/base/result.h"
+#include "store/base/unique_fd.h"
+#include "store/markers.h"
+
+namespace veneer::fs {
+
+// What the markers of one upper entry say. Absent where there is none.
+struct Marks {
+  bool opaque = false;
+  bool impure = false;
+  bool default_acl = false;
+  bool file_whiteouts = false;
+  std::optional<std::string> redirect;
+  std::optional<uint64_t> ino;
+  std::optional<std::string> metacopy;
+};
+
+class Upper {
+ public:
+  struct Options {
+    std::string upperdir;
+    std::string workdir;
+    std::string identity;  // Lower::Identity()
+    bool is_volatile = false;
+  };
+
+  // Takes both directories for this mount and empties work/work.
+  // EBUSY: another mount has one of them; the message names it. EXDEV: they are on different
+  // filesystems. EROFS, ENOTSUP: the host's filesystem cannot be an upper. EINVAL: an upper of
+  // another chain.
+  static Result<std::unique_ptr<Upper>> Open(const Options& options);
+  ~Upper();
+
+  int root() const { return root_.get(); }
+  SharedFd shared_root() const {
+    return SharedFd(SharedFd(), &root_);
+  }  // lives as long as the upper
+  SharedFd shared_links() const { return SharedFd(SharedFd(), &links_); }
+  int temporary() const { return temporary_.get(); }  // work/work
+  int links() const { return links_.get(); }          // work/links
+  bool is_volatile() const { return volatile_; }
+  bool trusted() const { return trusted_; }  // markers are trusted xattrs
+  const std::string& path() const { return path_; }
+
+  // The name in links() of inode number `ino`.
+  static std::string LinkName(uint64_t ino);
+  // A name for a new entry of temporary().
+  std::string NewName();
+
+  std::string MarkName(std::string_view marker) const { return prefix_ + std::string(marker); }
+  Result<> SetMark(const std::string& path, XattrPath how, std::string_view marker,
+                   std::string_view value) const;
+  Result<> RemoveMark(const std::string& path, XattrPath how, std::string_view marker) const;
+  // Reads all markers at once.
+  Result<Marks> ReadMarks(const std::string& path, XattrPath how) const;
+  Result<std::optional<std::string>> ReadMark(const std::string& path, XattrPath how,
+                                              std::string_view marker) const;
+
+  bool IsWhiteout(int dirfd, const std::string& name, const struct stat& st) const;
+  // Makes a whiteout at a name that is free (EEXIST).
+  Result<> MakeWhiteout(int dirfd, const std::string& name) const;
+  // Replaces the non-directory at `name` by a whiteout, atomically.
+  Result<> ReplaceByWhiteout(int dirfd, const std::string& name);
+  // True where whiteouts are files: their directory must carry opaque=x.
+  bool file_whiteouts() const { return !device_whiteouts_; }
+  // True where renameat2(RENAME_WHITEOUT) writes this upper's form.
+  bool can_rename_whiteout() const { return rename_whiteout_; }
+
+  // Removes an entry of temporary(), whatever it is. Failing only leaks until the next mount.
+  void Discard(const std::string& name);
+  // Makes directory `dirfd` durable, unless the mount is volatile.
+  Result<> SyncDir(int dirfd) const;
+
+  Result<struct statvfs> StatFs() const;
+  Result<> SyncAll() const;  // syncfs
+
+ private:
+  Upper() = default;
+  Result<> Lock();
+  Result<> Probe();
+
+  UniqueFd root_, work_, temporary_, links_, lock_;
+  std::string path_;
+  std::string prefix_;
+  bool trusted_ = false;
+  bool device_whiteouts_ = false;
+  bool rename_whiteout_ = false;
+  bool volatile_ = false;
+  std::atomic<uint64_t> next_name_{0};
+};
+
+// An entry of temporary() that is discarded unless Commit() says it has moved on.
+class Temporary {
+ public:
+  explicit Temporary(Upper& upper) : upper_(upper), name_(upper.NewName()) {}
+  ~Temporary() {
+    if (!committed_) upper_.Discard(name_);
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  const std::string& name() const { return name_; }
+  int dir() const { return upper_.temporary(); }
+  void Commit() { committed_ = true; }
+
+ private:
+  Upper& upper_;
+  const std::string name_;
+  bool committed_ = false;
+};
+
+}  // namespace veneer::fs

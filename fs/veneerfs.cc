@@ -1,0 +1,166 @@
+// veneerfs: mounts a stack of layers with a writable directory on top, through FUSE.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "fs/dir_stack_lower.h"
+#include "fs/fuse_server.h"
+#include "fs/log.h"
+#include "fs/options.h"
+#include "fs/overlay.h"
+#include "fs/tree_lower.h"
+#include "store/base/beneath.h"
+
+namespace veneer::fs {
+namespace {
+
+constexpr char kReady = '+';
+
+// The engine's limits are its own: it keeps few descriptors, but users open many files.
+void RaiseDescriptorLimit() {
+  struct rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+Result<std::unique_ptr<Overlay>> OpenOverlay(const Options& options) {
+  Overlay::Parts parts;
+  parts.cache = std::make_unique<FdCache>(FdCache::DefaultCapacity());
+  if (options.chain.empty()) {
+    TRY_ASSIGN(parts.lower, DirStackLower::Open(options.lowerdirs, parts.cache.get()));
+  } else {
+    TRY_ASSIGN(parts.lower, TreeLower::Open(options.chain, options.objects));
+  }
+  if (!options.read_only) {
+    Upper::Options upper;
+    upper.upperdir = options.upperdir;
+    upper.workdir = options.workdir;
+    upper.identity = parts.lower->Identity();
+    upper.is_volatile = options.is_volatile;
+    TRY_ASSIGN(parts.upper, Upper::Open(upper));
+  }
+  return Overlay::Create(std::move(parts));
+}
+
+// The process that was started waits here until its child serves the mount, or has failed and said
+// why.
+int AwaitChild(int pipe_end) {
+  char byte = 0;
+  ssize_t n;
+  do {
+    n = read(pipe_end, &byte, 1);
+  } while (n < 0 && errno == EINTR);
+  return n == 1 && byte == kReady ? 0 : 1;
+}
+
+void LeaveTerminal(int pipe_end) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null >= 0) {
+    for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null, fd);
+    close(null);
+  }
+  (void)!write(pipe_end, &kReady, 1);
+  close(pipe_end);
+}
+
+Result<> Run(Options options, int ready_pipe) {
+  RaiseDescriptorLimit();
+  umask(0);
+  if (options.lease_fd >= 0 && fcntl(options.lease_fd, F_SETFD, FD_CLOEXEC) != 0) {
+    return Invalid("lease_fd=" + std::to_string(options.lease_fd) + " is not open");
+  }
+  std::unique_ptr<char, void (*)(void*)> mountpoint(realpath(options.mountpoint.c_str(), nullptr),
+                                                    free);
+  if (!mountpoint) return Errno("mount point " + options.mountpoint);
+  TRY_ASSIGN(auto overlay, OpenOverlay(options));
+  if (!options.ignored.empty()) {
+    std::string list;
+    for (const std::string& option : options.ignored) list += (list.empty() ? "" : ", ") + option;
+    Log(LogLevel::kWarning, "options not known, and ignored: {}", list);
+  }
+
+  FuseServer::Config config;
+  config.mountpoint = mountpoint.get();
+  config.fsname = options.fsname;
+  config.mount_options = options.mount_options;
+  config.read_only = options.read_only;
+  config.allow_other = options.allow_other;
+  config.default_permissions = options.default_permissions;
+  config.passthrough = options.passthrough;
+  config.uring = options.uring;
+  config.debug = options.debug;
+  config.ready = [&] {
+    if (ready_pipe < 0) return;
+    if (options.log_file.empty()) LogToSyslog();
+    LeaveTerminal(ready_pipe);
+  };
+  TRY_ASSIGN(auto server, FuseServer::Mount(*overlay, std::move(config)));
+  if (!options.foreground && chdir("/") != 0) return Errno("chdir");
+  return server->Serve();
+}
+
+int Main(int argc, char** argv) {
+  std::vector<std::string> args(argv + 1, argv + argc);
+  auto options = ParseOptions(args, geteuid() == 0);
+  if (!options) {
+    fprintf(stderr, "veneerfs: %s\n", options.error().Message().c_str());
+    return 1;
+  }
+  if (options->show_help) {
+    fputs(UsageText().c_str(), stdout);
+    return 0;
+  }
+  if (options->show_version) {
+    puts("veneerfs " VENEER_VERSION);
+    return 0;
+  }
+  LogToStderr(options->debug);
+  if (!options->log_file.empty()) {
+    if (auto log = LogToFile(options->log_file, options->debug); !log) {
+      fprintf(stderr, "veneerfs: log file: %s\n", log.error().Message().c_str());
+      return 1;
+    }
+  }
+  int ready_pipe = -1;
+  if (!options->foreground) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+      perror("veneerfs: pipe");
+      return 1;
+    }
+    pid_t child = fork();
+    if (child < 0) {
+      perror("veneerfs: fork");
+      return 1;
+    }
+    close(ends[child == 0 ? 0 : 1]);
+    if (child > 0) return AwaitChild(ends[0]);
+    setsid();
+    ready_pipe = ends[1];
+  }
+  auto done = Run(std::move(*options), ready_pipe);
+  if (done) return 0;
+  // One line, wherever the process that was started still listens, and in the log.
+  fprintf(stderr, "veneerfs: %s\n", done.error().Message().c_str());
+  return 1;
+}
+
+}  // namespace
+}  // namespace veneer::fs
+
+int main(int argc, char** argv) {
+  try {
+    return veneer::fs::Main(argc, argv);
+  } catch (const std::bad_alloc&) {
+    fputs("veneerfs: out of memory\n", stderr);
+    return 1;
+  }
+}

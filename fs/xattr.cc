@@ -1,0 +1,64 @@
+// Extended attributes as users see them; markers are hidden, and users' look-alikes escaped
+// (store/markers.h).
+#include <fcntl.h>
+
+#include "fs/overlay.h"
+#include "store/base/beneath.h"
+
+namespace veneer::fs {
+
+Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  {
+    MutexLock lock(inode->mu);
+    if (inode->dead && inode->IsDir()) return Fail(ENODATA, "getxattr");
+  }
+  if (!inode->has_upper()) return lower_->Xattr(inode->lower, name);
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  return fs::GetXattr(FdPath(fd->get()), markers::StoredXattrName(name), XattrPath::kMagicLink);
+}
+
+Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  {
+    MutexLock lock(inode->mu);
+    if (inode->dead && inode->IsDir()) return std::vector<std::string>();
+  }
+  if (!inode->has_upper()) return lower_->XattrNames(inode->lower);
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  TRY_ASSIGN(auto stored, fs::ListXattr(FdPath(fd->get()), XattrPath::kMagicLink));
+  std::vector<std::string> names;
+  for (const std::string& name : stored) {
+    if (auto user = markers::UserXattrName(name)) names.push_back(std::move(*user));
+  }
+  return names;
+}
+
+Result<> Overlay::ChangeXattr(NodeId node,
+                              const std::function<Result<>(const std::string& path)>& change) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  TRY(RequireUpper());
+  Passage passage(gate_);
+  TRY(EnsureUpper(inode, Need::kAttributes));
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  return change(FdPath(fd->get()));
+}
+
+Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_view value,
+                           int flags) {
+  return ChangeXattr(node, [&](const std::string& path) {
+    return fs::SetXattr(path, markers::StoredXattrName(name), value, flags, XattrPath::kMagicLink);
+  });
+}
+
+Result<> Overlay::RemoveXattr(NodeId node, const std::string& name) {
+  // Not worth a copy-up to find out that there is nothing to remove.
+  if (auto old = GetXattr(node, name); !old && old.error().code() == ENODATA) {
+    return std::unexpected(std::move(old).error());
+  }
+  return ChangeXattr(node, [&](const std::string& path) {
+    return fs::RemoveXattr(path, markers::StoredXattrName(name), XattrPath::kMagicLink);
+  });
+}
+
+}  // namespace veneer::fs
