@@ -1,5 +1,7 @@
 #include "tools/change_instruction.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -150,7 +152,7 @@ class Changer {
     for (const auto& [raw_name, raw_value] : pairs) {
       TRY_ASSIGN(const std::string name, ExpandWord(raw_name, before));
       TRY_ASSIGN(const std::string value, ExpandWord(raw_value, before));
-      SetVariable(name, name + "=" + value);
+      SetVariable(name, fmt::format("{}={}", name, value));
     }
     return {};
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <utility>
 
 #include "tools/go_template.h"
@@ -71,8 +72,8 @@ std::string AlignColumns(std::string_view text) {
   // Line by line, widths for the cells that a tab ends; `open` are the lines that have column
   // `column`.
   std::vector<std::vector<size_t>> widths(lines.size());
-  std::vector<size_t> open;
-  for (size_t i = 0; i < lines.size(); ++i) open.push_back(i);
+  std::vector<size_t> open(lines.size());
+  std::iota(open.begin(), open.end(), size_t{0});
   for (size_t column = 0; !open.empty(); ++column) {
     std::erase_if(open, [&](size_t line) { return lines[line].size() < column + 2; });
     for (size_t from = 0; from < open.size();) {

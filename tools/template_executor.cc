@@ -95,7 +95,7 @@ class Executor {
                        const TemplateValue& over) {
     bool any = false;
     // Runs the body once; false ends the loop.
-    const auto once = [&](TemplateValue key, TemplateValue element) -> Result<bool> {
+    const auto once = [&](TemplateValue key, const TemplateValue& element) -> Result<bool> {
       any = true;
       TRY(SetLoopVariables(statement.pipeline, std::move(key), element));
       TRY_ASSIGN(const Flow flow, Walk(element, statement.body));
@@ -239,7 +239,7 @@ class Executor {
   // `.Label "name"`
   Result<TemplateValue> CallField(const TemplateValue& dot, const Operand& operand,
                                   std::span<const Operand> args, const TemplateValue* piped) {
-    TRY_ASSIGN(const TemplateValue map, EvaluateOperand(dot, operand));
+    TRY_ASSIGN(TemplateValue map, EvaluateOperand(dot, operand));
     if (header_) return map;
     if (!map || !map->is_object() || operand.names.empty() || args.size() + (piped ? 1 : 0) != 1) {
       const std::string& name = operand.names.empty() ? operand.text : operand.names.back();

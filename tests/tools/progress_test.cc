@@ -90,6 +90,7 @@ TEST(Progress, CountsFromManyThreadsAndRedrawsSeldom) {
   const auto start = std::chrono::steady_clock::now();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
         for (int i = 0; i < 20000; ++i) progress.Add(1);
