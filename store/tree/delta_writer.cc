@@ -246,6 +246,7 @@ Result<> DeltaWriter::RemoveName(Ino dir, const DirEntry& entry) {
 
 Result<> DeltaWriter::WriteLinkChanges() {
   std::vector<Ino> inos;
+  inos.reserve(links_.size());
   for (const auto& [ino, change] : links_) inos.push_back(ino);
   std::ranges::sort(inos);
   for (Ino ino : inos) {

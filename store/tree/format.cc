@@ -97,6 +97,7 @@ void InodeRecord::SetAttributes(const Attributes& attr) {
 
 std::string EncodeXattrs(const std::vector<Xattr>& xattrs) {
   std::vector<const Xattr*> sorted;
+  sorted.reserve(xattrs.size());
   for (const Xattr& x : xattrs) sorted.push_back(&x);
   // By place in the caller's list where names are equal.
   std::ranges::sort(sorted, [](const Xattr* a, const Xattr* b) {

@@ -47,7 +47,7 @@ namespace {
 class StackDir : public DirCursor {
  public:
   static Result<std::unique_ptr<DirCursor>> Open(const LayerStack& stack,
-                                                 std::vector<LayerInode> parts) {
+                                                 const std::vector<LayerInode>& parts) {
     std::unique_ptr<StackDir> dir(new StackDir(stack));
     for (const LayerInode& part : parts) {
       const TreeFile& file = stack.file(part.layer);
@@ -173,7 +173,7 @@ Result<MergedName> LayerStack::Root(size_t limit) const {
 
 Result<std::unique_ptr<DirCursor>> LayerStack::OpenRoot() const {
   TRY_ASSIGN(MergedName root, Root(size()));
-  return StackDir::Open(*this, std::move(root.parts));
+  return StackDir::Open(*this, root.parts);
 }
 
 Result<FullInode> LayerStack::RootInode() const {

@@ -196,7 +196,7 @@ Result<FullInode> InodeSpool::Read(uint32_t index) {
   uint64_t begin = offsets_[index];
   uint64_t end = index + 1 < offsets_.size() ? offsets_[index + 1] : spool_.size();
   TRY_ASSIGN(std::string_view data, reader_.Read(begin, end - begin));
-  InodeRecord record = InodeRecord::Decode(data.data());
+  InodeRecord record = InodeRecord::Decode(&data.front());
   FullInode inode{.record = record,
                   .target = data.substr(kInodeSize, record.name_size),
                   .xattrs = data.substr(kInodeSize + record.name_size, record.xattr_size)};

@@ -60,6 +60,7 @@ ChainId TreeTest::Chain(size_t layers) {
 Result<std::unique_ptr<MergedTree>> TreeTest::TryBase(const Layers& layers, size_t count) {
   if (count == 0) count = layers.size();
   std::vector<const LayerTree*> list;
+  list.reserve(count);
   for (size_t i = 0; i < count; ++i) list.push_back(layers[i].get());
   // Apart from the files TryNext makes, whose chains have the same names.
   TRY(EnsureDir(dir_.fd(), "bases", 0700));
