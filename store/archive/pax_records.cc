@@ -12,8 +12,9 @@ std::unexpected<Error> Bad(std::string_view what) {
   return Invalid("PAX header: " + std::string(what), EBADMSG);
 }
 
-std::optional<uint64_t> Decimal(std::string_view text) {
-  uint64_t v = 0;
+template <typename T = uint64_t>
+std::optional<T> Decimal(std::string_view text) {
+  T v = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return v;
@@ -50,6 +51,11 @@ Result<> Apply(PaxRecords& r, std::string_view key, std::string_view value) {
   if (key == "SUN.holesdata") return Bad("a Solaris sparse file");
   // An empty value takes the record back (pax "pax Extended Header").
   if (value.empty()) return {};
+  if (key == "uid" || key == "gid") {
+    std::optional<int64_t> id = Decimal<int64_t>(value);
+    if (!id) return Bad(std::string(key) + " is not a number");
+    return SetOnce(key == "uid" ? r.uid : r.gid, *id, key);
+  }
   if (key == "path") return SetText(r.path, key, value);
   if (key == "linkpath") return SetText(r.link_path, key, value);
   if (key == "GNU.sparse.name") return SetText(r.sparse_path, key, value);

@@ -23,6 +23,7 @@ struct PaxTime {
 struct PaxRecords {
   std::optional<std::string> path, link_path;
   std::optional<uint64_t> size;  // bytes stored in the archive
+  std::optional<int64_t> uid, gid;
   std::optional<PaxTime> mtime;
   std::optional<std::string> acl_access, acl_default;  // SCHILY.acl.*, as text
 

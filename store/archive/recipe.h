@@ -21,8 +21,8 @@ namespace veneer {
 // Writes a recipe file. Not thread-safe.
 class RecipeWriter {
  public:
-  // Writes to `fd` (borrowed) from offset 0; spools object references to an unnamed temporary file
-  // in `scratch_dirfd`.
+  // Writes to `fd` from offset 0; many object references are spooled to an unnamed temporary file
+  // in `scratch_dirfd`. Both are borrowed and must outlive the writer.
   static Result<std::unique_ptr<RecipeWriter>> Create(int fd, int scratch_dirfd);
   virtual ~RecipeWriter() = default;
   virtual Result<> Literal(std::string_view data) = 0;

@@ -1,5 +1,3 @@
-#include <fcntl.h>
-
 #include <algorithm>
 #include <string>
 
@@ -9,6 +7,7 @@
 #include "store/base/beneath.h"
 #include "store/base/bytes.h"
 #include "store/base/crc32c.h"
+#include "store/tree/spool.h"
 
 namespace veneer {
 
@@ -16,7 +15,7 @@ namespace {
 
 namespace format = recipe_format;
 
-constexpr size_t kSpoolBuffer = size_t{64} << 10;
+constexpr size_t kCopyPiece = size_t{64} << 10;
 
 void AppendVarint(std::string& out, uint64_t v) {
   for (; v >= 0x80; v >>= 7) out += static_cast<char>(v | 0x80);
@@ -44,8 +43,8 @@ class SummingSink : public ByteSink {
 
 class FileRecipeWriter : public RecipeWriter {
  public:
-  FileRecipeWriter(int fd, UniqueFd spool)
-      : fd_(fd), spool_(std::move(spool)), file_(fd, format::kHeaderSize) {}
+  FileRecipeWriter(int fd, int scratch_dirfd)
+      : fd_(fd), file_(fd, format::kHeaderSize), references_(scratch_dirfd) {}
 
   Result<> Begin() {
     TRY_ASSIGN(operations_, Compressor::Create(Compression::kZstd, 0, file_));
@@ -84,11 +83,10 @@ class FileRecipeWriter : public RecipeWriter {
     TRY(operations_->Write(first));
     TRY(operations_->Write(op));
 
-    references_ += id.digest.view();
-    AppendLE(references_, size);
+    std::string reference(id.digest.view());
+    AppendLE(reference, size);
     ++header_.references_count;
-    if (references_.size() >= kSpoolBuffer) TRY(SpoolReferences());
-    return {};
+    return references_.Append(reference);
   }
 
   Result<> Finish() override {
@@ -113,23 +111,14 @@ class FileRecipeWriter : public RecipeWriter {
     return {};
   }
 
-  Result<> SpoolReferences() {
-    TRY(PwriteAll(spool_.get(), references_, spooled_));
-    spooled_ += references_.size();
-    references_.clear();
-    return {};
-  }
-
   Result<> WriteReferences() {
     SummingSink out(fd_, header_.references_offset);
-    std::string buffer;
-    for (uint64_t at = 0; at < spooled_; at += buffer.size()) {
-      buffer.resize(std::min<uint64_t>(kSpoolBuffer, spooled_ - at));
-      TRY_ASSIGN(size_t got, PreadUpTo(spool_.get(), buffer.data(), buffer.size(), at));
-      if (got != buffer.size()) return Fail(EIO, "recipe: its spool got shorter");
-      TRY(out.Write(buffer));
+    std::string piece;
+    for (uint64_t at = 0; at < references_.size(); at += piece.size()) {
+      piece.resize(std::min<uint64_t>(kCopyPiece, references_.size() - at));
+      TRY(references_.Read(at, piece.data(), piece.size()));
+      TRY(out.Write(piece));
     }
-    TRY(out.Write(references_));
     header_.references_crc = out.crc();
     return {};
   }
@@ -151,20 +140,17 @@ class FileRecipeWriter : public RecipeWriter {
   }
 
   int fd_;
-  UniqueFd spool_;
   SummingSink file_;
   std::unique_ptr<Compressor> operations_;
-  std::string literal_;     // not yet written
-  std::string references_;  // not yet spooled
-  uint64_t spooled_ = 0;
+  std::string literal_;  // not yet written
+  tree::Spool references_;
   format::Header header_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<RecipeWriter>> RecipeWriter::Create(int fd, int scratch_dirfd) {
-  TRY_ASSIGN(UniqueFd spool, OpenAt(scratch_dirfd, ".", O_TMPFILE | O_RDWR, 0600));
-  auto writer = std::make_unique<FileRecipeWriter>(fd, std::move(spool));
+  auto writer = std::make_unique<FileRecipeWriter>(fd, scratch_dirfd);
   TRY(writer->Begin());
   return writer;
 }

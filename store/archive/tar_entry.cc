@@ -120,8 +120,8 @@ Result<TarEntry> MakeTarEntry(archive_entry* entry, const TarFrame& frame) {
 
   tree::Attributes& attr = out.attr;
   attr.mode = TypeBits(frame.kind) | frame.permissions;
-  TRY_ASSIGN(attr.uid, Owner(archive_entry_uid(entry)));
-  TRY_ASSIGN(attr.gid, Owner(archive_entry_gid(entry)));
+  TRY_ASSIGN(attr.uid, Owner(frame.uid.value_or(archive_entry_uid(entry))));
+  TRY_ASSIGN(attr.gid, Owner(frame.gid.value_or(archive_entry_gid(entry))));
   if (frame.mtime) {
     attr.mtime_sec = frame.mtime->seconds;
     attr.mtime_nsec = frame.mtime->nanoseconds;

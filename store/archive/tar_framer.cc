@@ -266,6 +266,8 @@ Result<> TarFramer::OnEntry(const TarHeader& header) {
   frame_.kind = KindOf(header.type);
   frame_.permissions = header.permissions;
   if (pax_) {
+    frame_.uid = pax_->uid;
+    frame_.gid = pax_->gid;
     frame_.mtime = pax_->mtime;
     frame_.acl_access = pax_->acl_access;
     frame_.acl_default = pax_->acl_default;

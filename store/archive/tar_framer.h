@@ -29,6 +29,8 @@ struct TarFrame {
   bool sparse = false;
   uint32_t permissions = 0;
   std::string path, link_path;  // raw bytes
+  // What PAX records say of these.
+  std::optional<int64_t> uid, gid;
   std::optional<PaxTime> mtime;
   std::optional<std::string> acl_access, acl_default;
 

@@ -10,7 +10,8 @@ using tar_fields::kChecksum, tar_fields::kLinkName, tar_fields::kMagic, tar_fiel
     tar_fields::kName, tar_fields::kPrefix, tar_fields::kSize, tar_fields::kType;
 
 // GNU tar's struct oldgnu_header.
-constexpr TarField kGnuSparse{386, 96}, kGnuRealSize{483, 12};
+constexpr TarField kGnuAtime{345, 12}, kGnuCtime{357, 12}, kGnuSparse{386, 96},
+    kGnuRealSize{483, 12};
 constexpr size_t kGnuExtended = 482;
 constexpr size_t kSparseEntry = 24, kExtensionContinues = 504;
 constexpr int64_t kMaxSize = int64_t{1} << 62;
@@ -110,6 +111,12 @@ Result<TarHeader> ParseTarHeader(std::string_view block) {
   h.link_path = Text(block, kLinkName);
 
   if (h.dialect == TarDialect::kGnu) {
+    // Go before 1.8 sometimes wrote a ustar prefix into a GNU header, over these two; its reader
+    // still heeds it, and nobody else does.
+    for (TarField time : {kGnuAtime, kGnuCtime}) {
+      if (!ParseTarNumber(Slice(block, time)))
+        return Invalid("a GNU header with a prefix", EBADMSG);
+    }
     std::string_view sparse = Slice(block, kGnuSparse);
     h.sparse_extents = CountSparseEntries(sparse);
     h.sparse_continues = block[kGnuExtended] != '\0';

@@ -177,10 +177,10 @@ TEST(OddTar, TwoNamesForOneEntryAreRefused) {
   ExpectRefused(PaxHeader(PaxRecord("path", "pax")) + LongName("long") + File("f", "x"), "differ");
   ExpectRefused(PaxHeader(PaxRecord("path", "a") + PaxRecord("path", "b")) + File("f", "x"),
                 "two different values of path");
-  ExpectRefused(LongName("a") + LongName("b") + File("f", "x"), "same kind");
+  ExpectRefused(LongName("a") + LongName("b") + File("f", "x"), "header");
   ExpectRefused(
       PaxHeader(PaxRecord("path", "a")) + PaxHeader(PaxRecord("uid", "1")) + File("f", ""),
-      "same kind");
+      "header");
   ExpectRefused(PaxHeader(PaxRecord("path", std::string("a\0b", 3))) + File("f", "x"), "NUL");
 }
 
@@ -268,10 +268,15 @@ TEST(OddTar, ASparseMapMustFit) {
 }
 
 TEST(OddTar, AFileMayBeOneHugeHole) {
-  SeenTar seen = ExpectRoundTrip(SparseOne("1\n1152921504606846976\n0\n", uint64_t{1} << 60, "") +
-                                 EndMarker());
+  SeenTar seen =
+      ExpectRoundTrip(SparseOne("1\n1125899906842624\n0\n", uint64_t{1} << 50, "") + EndMarker());
   ASSERT_EQ(seen.entries.size(), 1u);
-  EXPECT_EQ(seen.entries[0].entry.attr.size, uint64_t{1} << 60);
+  EXPECT_EQ(seen.entries[0].entry.attr.size, uint64_t{1} << 50);
+}
+
+TEST(OddTar, AGnuHeaderWithAPrefixIsRefused) {
+  ExpectRefused(Header({.name = "f", .magic = GnuMagic(), .prefix = "dir/sub"}) + EndMarker(),
+                "prefix");
 }
 
 TEST(OddTar, HeadersOfOtherSystemsAreRefused) {
@@ -297,13 +302,20 @@ TEST(OddTar, ExtensionHeadersAreBounded) {
   ExpectRefused(LongName(std::string(100'000, 'n')) + File("f", "x"), "64 KiB");
   std::string global = PaxHeader(PaxRecord("comment", "c"), 'g'), many;
   for (int i = 0; i < 40; ++i) many += global;
-  ExpectRefused(many + File("f", "x"), "too many");
+  ExpectRefused(many + File("f", "x"), "header");
   ExpectRefused(PaxHeader(PaxRecord("uid", "1")) + EndMarker(), "without an entry");
   ExpectRefused(LongName("l") + EndMarker(), "without an entry");
   ExpectRefused(PaxHeader(PaxRecord("uid", "1")), "truncated");
 }
 
 TEST(OddTar, OwnersThatDoNotFitAreRefused) {
+  SeenTar seen =
+      ExpectRoundTrip(PaxHeader(PaxRecord("uid", "-2") + PaxRecord("gid", "4294967294")) +
+                      File("f", "x") + EndMarker());
+  ASSERT_EQ(seen.entries.size(), 1u);
+  EXPECT_EQ(seen.entries[0].entry.attr.uid, 4294967294u);
+  EXPECT_EQ(seen.entries[0].entry.attr.gid, 4294967294u);
+  ExpectRefused(PaxHeader(PaxRecord("uid", "root")) + File("f", "x"), "uid is not a number");
   for (const char* uid : {"4294967295", "-1", "99999999999", "-99999999999"}) {
     ExpectRefused(PaxHeader(PaxRecord("uid", uid)) + File("f", "x"), "owner");
   }

@@ -182,9 +182,9 @@ import sys
 n = int(sys.argv[1])
 f = open("t/sparse", "wb")
 for i in range(n):
-    f.seek(i * 65536 + 4096)
+    f.seek(i * 20480 + 4096)
     f.write(b"%08d" % i * 512)
-f.truncate(n * 65536 + 12345)
+f.truncate(n * 20480 + 12345)
 END
 printf after >t/z-after
 )sh" + std::string(command)));
