@@ -1,0 +1,399 @@
+#include "tests/fs/work_dir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "store/base/beneath.h"
+#include "store/base/digest.h"
+#include "store/tree/chain_builder.h"
+#include "store/tree/layer_tree.h"
+#include "store/tree/layer_tree_builder.h"
+
+namespace veneer::fs::testing {
+
+namespace {
+
+template <typename T>
+T Must(Result<T> result) {
+  if (!result) {
+    ADD_FAILURE() << result.error().Message();
+    std::abort();
+  }
+  return std::move(*result);
+}
+void Must(Result<> result) {
+  if (!result) ADD_FAILURE() << result.error().Message();
+}
+
+std::vector<std::pair<std::string, std::string>> Xattrs(const std::string& path) {
+  std::string list(65536, '\0');
+  ssize_t n = llistxattr(path.c_str(), list.data(), list.size());
+  std::vector<std::pair<std::string, std::string>> found;
+  for (ssize_t at = 0; at < n;) {
+    std::string name = list.c_str() + at;
+    at += static_cast<ssize_t>(name.size()) + 1;
+    std::string value(65536, '\0');
+    ssize_t size = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+    if (size < 0) continue;
+    value.resize(static_cast<size_t>(size));
+    found.emplace_back(name, value);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string LinkTarget(const std::string& path) {
+  std::string target(4096, '\0');
+  ssize_t n = readlink(path.c_str(), target.data(), target.size());
+  EXPECT_GE(n, 0) << path << ": " << strerror(errno);
+  target.resize(n < 0 ? 0 : static_cast<size_t>(n));
+  return target;
+}
+
+template <typename Condition>
+bool Await(Condition condition) {
+  auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (std::chrono::steady_clock::now() < end) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
+}
+
+// The daemon behind the mount at `path`: the veneerfs whose last argument it is.
+pid_t DaemonOf(const std::string& path) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::string name = entry.path().filename();
+    if (name.empty() || !isdigit(static_cast<unsigned char>(name[0]))) continue;
+    std::ifstream file(entry.path() / "cmdline");
+    std::string line((std::istreambuf_iterator<char>(file)), {});
+    if (line.find("veneerfs") != line.npos && line.ends_with(path + '\0')) return std::stoi(name);
+  }
+  return -1;
+}
+
+bool Alive(pid_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(stat, text);
+  size_t state = text.rfind(')');
+  return state != text.npos && text[state + 2] != 'Z';
+}
+
+}  // namespace
+
+std::string KindName(const ::testing::TestParamInfo<Kind>& info) {
+  switch (info.param) {
+    case Kind::kPlain:
+      return "Plain";
+    case Kind::kStack:
+      return "Stack";
+    case Kind::kChain:
+      return "Chain";
+  }
+  return "";
+}
+
+Scratch::Scratch() {
+  std::string pattern = "/tmp/veneer-fs-XXXXXX";
+  if (mkdtemp(pattern.data()) == nullptr) std::abort();
+  path_ = pattern;
+}
+
+Scratch::~Scratch() {
+  auto removed = RemoveTree(AT_FDCWD, path_);
+  EXPECT_TRUE(removed) << removed.error().Message();
+}
+
+void WriteFile(const std::string& path, const std::string& content, mode_t mode) {
+  UniqueFd fd = OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+  Must(WriteAll(fd.get(), content));
+}
+
+void AppendFile(const std::string& path, const std::string& content) {
+  UniqueFd fd = OpenFile(path, O_WRONLY | O_APPEND);
+  Must(WriteAll(fd.get(), content));
+}
+
+std::string ReadFile(const std::string& path) {
+  UniqueFd fd = OpenFile(path, O_RDONLY);
+  return ReadFd(fd.get());
+}
+
+void MakeDirs(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  EXPECT_FALSE(error) << path << ": " << error.message();
+}
+
+struct stat Stat(const std::string& path) {
+  struct stat st = {};
+  EXPECT_EQ(lstat(path.c_str(), &st), 0) << path << ": " << strerror(errno);
+  return st;
+}
+
+bool Exists(const std::string& path) {
+  struct stat st = {};
+  return lstat(path.c_str(), &st) == 0;
+}
+
+UniqueFd OpenFile(const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
+  EXPECT_TRUE(fd) << path << ": " << strerror(errno);
+  return fd;
+}
+
+std::string ReadFd(int fd) {
+  std::string content;
+  std::string buffer(1 << 20, '\0');
+  for (uint64_t offset = 0;;) {
+    size_t n = Must(PreadUpTo(fd, buffer.data(), buffer.size(), offset));
+    if (n == 0) return content;
+    content.append(buffer, 0, n);
+    offset += n;
+  }
+}
+
+std::vector<std::string> ListDir(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* dir = opendir(path.c_str());
+  EXPECT_NE(dir, nullptr) << path << ": " << strerror(errno);
+  if (dir == nullptr) return names;
+  while (struct dirent* entry = readdir(dir)) {
+    std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  closedir(dir);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string Xattr(const std::string& path, const std::string& name) {
+  std::string value(65536, '\0');
+  ssize_t n = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+  value.resize(n < 0 ? 0 : static_cast<size_t>(n));
+  return value;
+}
+
+std::string TreeText(const std::string& root, bool times) {
+  std::ostringstream out;
+  std::map<ino_t, std::string> first_name;  // of files with several
+  std::function<void(const std::string&)> walk = [&](const std::string& relative) {
+    std::string path = root + relative;
+    struct stat st = Stat(path);
+    out << (relative.empty() ? "/" : relative) << " mode=" << std::oct << st.st_mode << std::dec
+        << " owner=" << st.st_uid << ":" << st.st_gid;
+    if (times && !relative.empty()) {
+      out << " mtime=" << st.st_mtim.tv_sec << "." << st.st_mtim.tv_nsec;
+    }
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
+      out << " dev=" << major(st.st_rdev) << ":" << minor(st.st_rdev);
+    }
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+      auto [it, fresh] = first_name.emplace(st.st_ino, relative);
+      out << " links=" << st.st_nlink << (fresh ? "" : " same-as=" + it->second);
+    }
+    if (S_ISLNK(st.st_mode)) out << " -> " << LinkTarget(path);
+    if (S_ISREG(st.st_mode)) {
+      out << " size=" << st.st_size << " sha256=" << Digest::Of(ReadFile(path)).Hex();
+    }
+    for (const auto& [name, value] : Xattrs(path)) {
+      out << " " << name << "=" << Digest::Of(value).Hex().substr(0, 16);
+    }
+    out << "\n";
+    if (!S_ISDIR(st.st_mode)) return;
+    for (const std::string& name : ListDir(path)) walk(relative + "/" + name);
+  };
+  walk("");
+  return out.str();
+}
+
+RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& faults) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
+  std::string program = VENEER_BIN "/veneerfs";
+  pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    if (!faults.empty()) setenv("VENEER_FAULTS", faults.c_str(), 1);
+    std::vector<char*> argv = {program.data()};
+    std::vector<std::string> copy = args;
+    for (std::string& arg : copy) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  close(ends[1]);
+  RunResult result;
+  waitpid(child, &result.status, 0);
+  // The daemon has let go of the pipe when its parent ends; a fault point may still hold it, so
+  // only what is there.
+  char buffer[4096];
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) {
+    result.error.append(buffer, static_cast<size_t>(n));
+  }
+  close(ends[0]);
+  return result;
+}
+
+std::string MakeChain(const std::string& source, const std::string& store) {
+  MakeDirs(store + "/objects");
+  UniqueFd dir = OpenFile(store, O_RDONLY | O_DIRECTORY);
+  auto builder = Must(tree::LayerTreeBuilder::Create(dir.get()));
+  std::map<ino_t, std::string> linked;
+  std::function<void(const std::string&)> add = [&](const std::string& relative) {
+    std::string path = source + "/" + relative;
+    struct stat st = Stat(path);
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+      auto [it, fresh] = linked.emplace(st.st_ino, relative);
+      if (!fresh) {
+        Must(builder->AddHardLink(relative, it->second));
+        return;
+      }
+    }
+    tree::Attributes attr;
+    attr.mode = st.st_mode;
+    attr.uid = st.st_uid;
+    attr.gid = st.st_gid;
+    attr.mtime_sec = st.st_mtim.tv_sec;
+    attr.mtime_nsec = static_cast<uint32_t>(st.st_mtim.tv_nsec);
+    attr.rdev_major = major(st.st_rdev);
+    attr.rdev_minor = minor(st.st_rdev);
+    ObjectId object;
+    std::string target;
+    if (S_ISLNK(st.st_mode)) {
+      target = LinkTarget(path);
+      attr.size = target.size();
+    }
+    if (S_ISREG(st.st_mode)) {
+      attr.size = static_cast<uint64_t>(st.st_size);
+      std::string content = ReadFile(path);
+      if (!content.empty()) {
+        object = ObjectId(Digest::Of(content));
+        std::string hex = object.Hex();
+        MakeDirs(store + "/objects/" + hex.substr(0, 2));
+        WriteFile(store + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2), content, 0444);
+      }
+    }
+    std::vector<tree::Xattr> xattrs;
+    for (const auto& [name, value] : Xattrs(path)) xattrs.push_back({name, value});
+    Must(builder->Add(relative, attr, object, target, xattrs));
+    if (!S_ISDIR(st.st_mode)) return;
+    for (const std::string& name : ListDir(path)) {
+      add(relative.empty() ? name : relative + "/" + name);
+    }
+  };
+  add("");
+  UniqueFd layer_file = OpenFile(store + "/layer", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  Must(builder->Finish(layer_file.get()));
+  auto layer = Must(tree::LayerTree::Open(layer_file.get()));
+  ChainId chain(Digest::Of(source));
+  std::string path = store + "/" + chain.Hex();
+  UniqueFd file = OpenFile(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+  const tree::LayerTree* layers[] = {layer.get()};
+  Must(tree::BuildBase(layers, chain, dir.get(), file.get()));
+  return path;
+}
+
+WorkDir::WorkDir(Setup setup) : setup_(std::move(setup)) {
+  std::string seed = scratch_ / "lower";
+  MakeDirs(seed);
+  if (setup_.populate) setup_.populate(seed);
+  if (setup_.kind == Kind::kPlain) {
+    path_ = seed;
+    return;
+  }
+  path_ = scratch_ / "mnt";
+  for (const char* name : {"mnt", "upper", "work"}) MakeDirs(scratch_ / name);
+  if (setup_.kind == Kind::kChain) chain_ = MakeChain(seed, scratch_ / "store");
+  Mount();
+}
+
+WorkDir::~WorkDir() {
+  if (mounted()) Unmount();
+}
+
+std::string WorkDir::lower() const {
+  return setup_.kind == Kind::kChain ? scratch_ / "store" : scratch_ / "lower";
+}
+
+std::string WorkDir::mount_options() const {
+  std::string options = setup_.kind == Kind::kChain
+                            ? "chain=" + chain_ + ",objects=" + (scratch_ / "store/objects")
+                            : "lowerdir=" + (scratch_ / "lower");
+  if (!setup_.read_only) options += ",upperdir=" + upper() + ",workdir=" + work();
+  options += ",log=" + (scratch_ / "log");
+  if (!setup_.options.empty()) options += "," + setup_.options;
+  return options;
+}
+
+void WorkDir::Mount(const std::string& faults) {
+  std::vector<std::string> args = setup_.arguments;
+  args.insert(args.end(), {"-o", mount_options(), path_});
+  RunResult result = RunVeneerfs(args, faults);
+  ASSERT_EQ(result.status, 0) << result.error;
+  pid_ = DaemonOf(path_);
+  ASSERT_GT(pid_, 0);
+}
+
+void WorkDir::Detach() {
+  umount2(path_.c_str(), MNT_DETACH);
+  pid_ = -1;
+}
+
+void WorkDir::Unmount() {
+  if (!mounted()) return;
+  pid_t pid = pid_;
+  if (umount2(path_.c_str(), 0) != 0) {
+    ADD_FAILURE() << "umount: " << strerror(errno);
+    Detach();
+    kill(pid, SIGKILL);
+    return;
+  }
+  pid_ = -1;
+  EXPECT_TRUE(Await([&] { return !Alive(pid); })) << "the daemon outlives its mount";
+}
+
+void WorkDir::Remount() {
+  if (setup_.kind == Kind::kPlain) return;
+  Unmount();
+  Mount();
+}
+
+void WorkDir::Kill() {
+  kill(pid_, SIGKILL);
+  AwaitDeath();
+}
+
+void WorkDir::AwaitDeath() {
+  pid_t pid = pid_;
+  EXPECT_TRUE(Await([&] { return !Alive(pid); })) << "the daemon is alive";
+  Detach();
+}
+
+void OverEachKind::SetUp() {
+  work_ = std::make_unique<WorkDir>(
+      WorkDir::Setup{.kind = GetParam(),
+                     .populate = [this](const std::string& dir) { Populate(dir); },
+                     .options = Options(),
+                     .arguments = {},
+                     .read_only = false});
+}
+
+}  // namespace veneer::fs::testing
