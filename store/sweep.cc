@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <set>
+#include <tuple>
 
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
@@ -213,8 +214,8 @@ Result<SweepReport> TryReclaim(Store& store, const std::vector<DiffId>& layers) 
   SortedSet<ObjectId> candidates;
   auto note = [&](const ObjectId& id, uint64_t) { candidates.Add(id); };
   for (const DiffId& layer : layers) {
-    (void)ForEachObjectOfRecipe(store, layer, note);
-    (void)ForEachObjectOfTree(store, layer, note);
+    std::ignore = ForEachObjectOfRecipe(store, layer, note);
+    std::ignore = ForEachObjectOfTree(store, layer, note);
   }
   candidates.Seal();
   TRY(sweeper.RemoveLayers(layers));

@@ -146,7 +146,9 @@ class Measurer {
       for (const std::string& name : names) {
         std::optional<uint8_t> reach = reach_of(name);
         if (!reach) continue;
-        TRY_ASSIGN(uint64_t bytes, AllocatedBytes(store_.root_fd(), folder + "/" + name));
+        std::string path = folder;
+        path.append("/").append(name);
+        TRY_ASSIGN(uint64_t bytes, AllocatedBytes(store_.root_fd(), path));
         Count(bytes, *reach);
       }
       return {};

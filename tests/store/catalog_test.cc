@@ -134,6 +134,7 @@ TEST_F(CatalogTest, AFailedTransactionLeavesNothing) {
 
 TEST_F(CatalogTest, ProcessesWriteByTurns) {
   std::vector<pid_t> children;
+  children.reserve(3);
   for (int child = 0; child < 3; ++child) {
     children.push_back(Start([child](Store& mine) {
       for (int i = 0; i < 20; ++i) {

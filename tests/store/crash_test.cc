@@ -1,4 +1,6 @@
 // A process that publishes is killed at every point where a crash could tell on the store.
+#include <tuple>
+
 #include "store/base/fault.h"
 #include "tests/store/store_fixture.h"
 
@@ -36,7 +38,7 @@ class CrashTest : public test::StoreTest, public ::testing::WithParamInterface<C
 
     int status = InChild([&](Store& mine) {
       if (!ArmFaults(std::string(GetParam().name) + "=kill")) return 1;
-      (void)AddImage(mine, {BaseTar(), tar}, "docker.io/library/new:latest");
+      std::ignore = AddImage(mine, {BaseTar(), tar}, "docker.io/library/new:latest");
       return 2;
     });
     ASSERT_TRUE(WIFSIGNALED(status)) << "the point was not passed; status " << status;
@@ -71,7 +73,7 @@ TEST_P(CrashTest, ARepeatedLoadNeedsNoSweep) {
   std::string tar = NewTar(3);
   InChild([&](Store& mine) {
     if (!ArmFaults(std::string(GetParam().name) + "=kill")) return 1;
-    (void)AddImage(mine, {tar});
+    std::ignore = AddImage(mine, {tar});
     return 2;
   });
   ASSERT_OK(AddImage(store(), {tar}));
@@ -104,7 +106,7 @@ TEST_P(SweepCrashTest, ALaterSweepFinishesTheWork) {
 
   int status = InChild([&](Store& mine) {
     if (!ArmFaults(std::string(GetParam()) + "=kill")) return 1;
-    (void)Sweep(mine);
+    std::ignore = Sweep(mine);
     return 2;
   });
   ASSERT_TRUE(WIFSIGNALED(status)) << status;

@@ -69,7 +69,7 @@ TEST_F(IngestTest, ASessionThatIsNotPublishedLeavesNothing) {
 
 TEST_F(IngestTest, ADamagedTarIsRefusedAndLeavesNothing) {
   std::string tar = SmallTar();
-  for (std::string bad : {tar.substr(0, 700), "no tar at all " + std::string(600, 'x')}) {
+  for (const std::string& bad : {tar.substr(0, 700), "no tar at all " + std::string(600, 'x')}) {
     auto added = AddLayer(store(), bad);
     ASSERT_FALSE(added);
     EXPECT_EQ(added.error().code(), EBADMSG) << added.error().Message();
@@ -80,6 +80,7 @@ TEST_F(IngestTest, ADamagedTarIsRefusedAndLeavesNothing) {
 
 TEST_F(IngestTest, ALayerThatOnlyChangesOwnersAddsNoContent) {
   std::vector<TarFile> files;
+  files.reserve(20);
   for (int i = 0; i < 20; ++i) {
     files.push_back({.path = "f" + std::to_string(i), .content = std::string(10000 + i, 'x')});
   }
@@ -117,12 +118,14 @@ TEST_F(IngestTest, ASparseFileIsStoredSparse) {
 
 TEST_F(IngestTest, ProcessesMayIngestTheSameLayerAtOnce) {
   std::vector<TarFile> files;
+  files.reserve(300);
   for (int i = 0; i < 300; ++i) {
     files.push_back(
         {.path = "f" + std::to_string(i), .content = std::string(100, 'x') + std::to_string(i)});
   }
   std::string tar = MakeTar(files);
   std::vector<pid_t> children;
+  children.reserve(3);
   for (int i = 0; i < 3; ++i) {
     children.push_back(Start([&](Store& mine) {
       for (int round = 0; round < 3; ++round)

@@ -74,7 +74,7 @@ TEST_F(LeaseTest, EndsWithItsHolder) {
 TEST_F(LeaseTest, IsHeldByAChildThatInheritsIt) {
   std::vector<DiffId> layers = {Layer("a")};
   int fds[2];
-  ASSERT_EQ(pipe(fds), 0);
+  ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
   pid_t child;
   {
     auto lease = MountLease::Create(root(), layers);

@@ -222,7 +222,7 @@ class StoreTest : public ::testing::Test {
 
   // Changes one byte of a file of the store, read-only or not.
   void FlipByte(const std::string& path, off_t at) {
-    int fd = open(path.c_str(), O_RDWR);
+    int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
     ASSERT_GE(fd, 0) << path;
     char byte = 0;
     ASSERT_EQ(pread(fd, &byte, 1, at), 1);

@@ -99,7 +99,7 @@ TEST_F(SweepTest, KeepsWhatALivingMountReads) {
 
 TEST_F(SweepTest, WaitsForWhoeverWorks) {
   int ready[2];
-  ASSERT_EQ(pipe(ready), 0);
+  ASSERT_EQ(pipe2(ready, O_CLOEXEC), 0);
   pid_t child = Start([&](Store& mine) {
     auto lease = WorkLease::Shared(mine.root_fd());
     (void)!write(ready[1], "x", 1);
@@ -168,6 +168,7 @@ TEST_F(SweepTest, KeepsTheMergedTreesOfImagesOnly) {
 TEST_F(SweepTest, KeepsTheBaseOfAKeptTree) {
   // One small layer on a large base: its tree is a delta on the base's.
   std::vector<test::TarFile> many;
+  many.reserve(2000);
   for (int i = 0; i < 2000; ++i) {
     many.push_back({.path = "d" + std::to_string(i / 50) + "/f" + std::to_string(i),
                     .content = "c" + std::to_string(i)});
