@@ -11,11 +11,7 @@ namespace veneer {
 namespace {
 
 struct FreeArchive {
-  // A stream that was not finished must not be made to look whole.
-  void operator()(archive* a) const {
-    archive_write_fail(a);
-    archive_write_free(a);
-  }
+  void operator()(archive* a) const { archive_write_free(a); }
 };
 
 class PassOn : public Compressor {
@@ -31,6 +27,10 @@ class PassOn : public Compressor {
 class FilterCompressor : public Compressor {
  public:
   explicit FilterCompressor(ByteSink& to) : to_(to) {}
+  ~FilterCompressor() override {
+    // libarchive ends the stream on its way out; one that was not finished must not look whole.
+    if (error_) error_ = Fail(ECANCELED, "compress");
+  }
 
   Result<> Open(Compression how, int level) {
     archive_.reset(archive_write_new());
@@ -54,7 +54,7 @@ class FilterCompressor : public Compressor {
     // Whole buffers of the filter go out as they are, without padding.
     if (archive_write_set_bytes_per_block(a, 0) != ARCHIVE_OK ||
         archive_write_open(a, this, nullptr, &FilterCompressor::OnWrite, nullptr) != ARCHIVE_OK ||
-        archive_write_header(a, entry.get()) != ARCHIVE_OK) {
+        archive_write_header(a, entry.get()) != ARCHIVE_OK || !error_) {
       return Failed();
     }
     return {};
@@ -63,14 +63,14 @@ class FilterCompressor : public Compressor {
   Result<> Write(std::string_view data) override {
     while (!data.empty()) {
       la_ssize_t n = archive_write_data(archive_.get(), data.data(), data.size());
-      if (n <= 0) return Failed();
+      if (n <= 0 || !error_) return Failed();
       data.remove_prefix(static_cast<size_t>(n));
     }
     return {};
   }
 
   Result<> Finish() override {
-    if (archive_write_close(archive_.get()) != ARCHIVE_OK) return Failed();
+    if (archive_write_close(archive_.get()) != ARCHIVE_OK || !error_) return Failed();
     return {};
   }
 
@@ -92,20 +92,16 @@ class FilterCompressor : public Compressor {
     return archive_write_add_filter_none(a);
   }
 
-  static la_ssize_t OnWrite(archive* a, void* self, const void* data, size_t size) {
+  // Always succeeds: libarchive leaks its filters' memory after a failed write. Whoever called it
+  // looks at error_ instead, and nothing is written any more.
+  static la_ssize_t OnWrite(archive*, void* self, const void* data, size_t size) {
     auto* writer = static_cast<FilterCompressor*>(self);
-    // After a failure libarchive still flushes on its way out.
-    if (!writer->error_) return -1;
-    Result<> written;
-    try {
-      written = writer->to_.Write({static_cast<const char*>(data), size});
-    } catch (const std::bad_alloc&) {  // must not unwind through libarchive
-      written = Fail(ENOMEM, "compress");
-    }
-    if (!written) {
-      archive_set_error(a, written.error().code(), "%s", written.error().context().c_str());
-      writer->error_ = std::move(written);
-      return -1;
+    if (writer->error_) {
+      try {
+        writer->error_ = writer->to_.Write({static_cast<const char*>(data), size});
+      } catch (const std::bad_alloc&) {  // must not unwind through libarchive
+        writer->error_ = Fail(ENOMEM, "compress");
+      }
     }
     return static_cast<la_ssize_t>(size);
   }

@@ -86,11 +86,11 @@ TEST_P(EveryCompression, TakesSeveralMembersAsOneStream) {
   Result<std::string> first = Pack(GetParam(), a), second = Pack(GetParam(), b),
                       empty = Pack(GetParam(), "");
   ASSERT_TRUE(first && second && empty);
-  std::string joined = *first + *second + *empty + *second;
+  std::string joined = *first + *second + *empty + *second, want = a + b + b;
   for (size_t piece : {size_t{1} << 20, size_t{1000}, size_t{1}}) {
     Result<Unpacked> back = Unpack(joined, piece);
     ASSERT_TRUE(back) << back.error().Message();
-    EXPECT_TRUE(back->text == a + b + b);
+    EXPECT_TRUE(back->text == want);
   }
 }
 
