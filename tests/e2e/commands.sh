@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# The command line as people who know Docker expect it: words in both forms, output, exit statuses, error lines.
+# timeout: 300
+. "$(dirname "$0")/lib.sh"
+
+quietly veneer load -i "$(small_image)"
+id=$(veneer images -q --no-trunc)
+
+# ---- images --------------------------------------------------------------------------------------
+expect_eq "load's words" "Loaded image: veneer/small:latest" "$(veneer load -i "$(small_image)")"
+expect_eq "load from standard input" "Loaded image: veneer/small:latest" "$(veneer load <"$(small_image)")"
+expect_eq "the long form" "$(veneer images)" "$(veneer image ls)"
+expect_eq "the table's head" "REPOSITORY TAG IMAGE ID CREATED SIZE" "$(veneer images | head -n 1 | tr -s ' ')"
+expect_eq "a format" "veneer/small:latest" "$(veneer images --format '{{.Repository}}:{{.Tag}}')"
+expect_eq "a table format" $'REPOSITORY     TAG\nveneer/small   latest' \
+  "$(veneer images --format 'table {{.Repository}}\t{{.Tag}}')"
+[[ $(veneer images --format json) == *'"Repository":"veneer/small"'* ]] || fail "images --format json"
+veneer tag veneer/small localhost:5000/x/y:1.2
+expect_eq "a tag is the same image" "$id" "$(veneer inspect -f '{{.Id}}' localhost:5000/x/y:1.2)"
+expect_eq "by a prefix of the ID" "$id" "$(veneer image inspect -f '{{.Id}}' "${id:7:9}")"
+expect_eq "a name as filter" "localhost:5000/x/y" "$(veneer images --format '{{.Repository}}' localhost:5000/x/y)"
+expect_eq "the reference filter" "1.2" "$(veneer images --filter 'reference=*/x/y' --format '{{.Tag}}')"
+expect_eq "RepoTags" '["veneer/small:latest","localhost:5000/x/y:1.2"]' "$(veneer inspect -f '{{json .RepoTags}}' veneer/small)"
+[[ $(veneer inspect veneer/small) == '['*'"Id": "sha256:'*']' ]] || fail "inspect prints no list of documents"
+expect_eq "one name less" "Untagged: localhost:5000/x/y:1.2" "$(veneer rmi localhost:5000/x/y:1.2)"
+
+expect_error 1 '*No such image: nobody*' veneer history nobody
+expect_error 1 '*No such image: nobody*' veneer tag nobody somebody
+expect_error 1 '*must be lowercase*' veneer tag veneer/small Upper
+expect_error 1 '*No such image: nobody*' veneer create nobody
+expect_error 1 "*'*missing.tar'*" veneer load -i "$WORK/missing.tar"
+expect_error 125 '*' veneer frobnicate
+expect_error 125 '*' veneer images --no-such-option
+expect_error 125 '*' veneer tag only-one
+expect_error 125 '*' veneer save --format tar veneer/small
+expect_error 1 '*template parsing error*' veneer images --format '{{.Nope'
+expect_error 1 '*No such object: nobody*' sh -c 'veneer inspect nobody | grep -v "\[\]" >&2; veneer inspect nobody >/dev/null'
+
+# ---- containers ----------------------------------------------------------------------------------
+container=$(veneer create --name box veneer/small)
+[[ $container =~ ^[0-9a-f]{64}$ ]] || fail "create prints '$container'"
+expect_error 1 '*Conflict. The container name "/box" is already in use*' veneer create --name box veneer/small
+expect_error 1 '*Invalid container name (-x)*' veneer create --name=-x veneer/small
+expect_eq "a fresh container's diff" "" "$(veneer diff box)"
+expect_eq "ps" "box veneer/small Created" "$(veneer ps --format '{{.Names}} {{.Image}} {{.Status}}')"
+expect_eq "the long form of ps" "$(veneer ps -aq --no-trunc)" "$(veneer container ls -q --no-trunc)"
+mkdir "$WORK/mnt"
+expect_error 1 "*no-such-dir*" veneer mount box "$WORK/no-such-dir"
+expect_eq "mount with a path prints nothing" "" "$(veneer mount box "$WORK/mnt")"
+expect_error 1 "*mounted at $WORK/mnt already*" veneer mount box /mnt
+expect_eq "mount without a path says where it is" "$WORK/mnt" "$(veneer mount box)"
+expect_eq "mounts" "${container:0:12} $WORK/mnt" "$(veneer mount)"
+expect_eq "ps of a mounted one" "Mounted at $WORK/mnt" "$(veneer ps --format '{{.Status}}')"
+expect_error 1 '*is mounted at*' veneer rm box
+
+echo new >"$WORK/mnt/new"
+echo more >>"$WORK/mnt/etc/passwd"
+rm "$WORK/mnt/etc/issue"
+mv "$WORK/mnt/usr/share/doc" "$WORK/mnt/usr/share/papers"
+expect_eq "diff" "C /etc
+D /etc/issue
+C /etc/passwd
+A /new
+C /usr
+C /usr/share
+D /usr/share/doc
+$(cd "$WORK/mnt" && find usr/share/papers | sort | sed 's|^|A /|')" "$(veneer container diff box)"
+
+committed=$(veneer commit -m 'why it was made' -a 'Ann <ann@example.com>' -c 'CMD ["sh", "-c", "true"]' \
+  -c 'ENV A=1 B="two words"' -c 'EXPOSE 80/tcp' -c 'LABEL made=here' -c 'ONBUILD RUN true' -c 'STOPSIGNAL SIGINT' \
+  -c 'USER nobody' -c 'VOLUME /data' -c 'WORKDIR /srv' -c 'ENTRYPOINT ["/bin/sh"]' box e2e/made:1)
+[[ $committed =~ ^sha256:[0-9a-f]{64}$ ]] || fail "commit prints '$committed'"
+field() { veneer inspect -f "$1" e2e/made:1; }
+expect_eq "the new ID" "$committed" "$(field '{{.Id}}')"
+expect_eq "author" 'Ann <ann@example.com>' "$(field '{{.Author}}')"
+expect_eq "comment" 'why it was made' "$(field '{{.Comment}}')"
+expect_eq "Cmd" '["sh","-c","true"]' "$(field '{{json .Config.Cmd}}')"
+expect_eq "Entrypoint" '["/bin/sh"]' "$(field '{{json .Config.Entrypoint}}')"
+[[ $(field '{{json .Config.Env}}') == *'"A=1","B=two words"'* ]] || fail "Env is $(field '{{json .Config.Env}}')"
+expect_eq "the other fields" '{"80/tcp":{}} {"made":"here"} ["RUN true"] SIGINT nobody {"/data":{}} /srv' \
+  "$(field '{{json .Config.ExposedPorts}} {{json .Config.Labels}} {{json .Config.OnBuild}} {{.Config.StopSignal}} {{.Config.User}} {{json .Config.Volumes}} {{.Config.WorkingDir}}')"
+expect_error 1 '*' veneer commit -c 'FROM scratch' box
+expect_eq "without a reference the image has no name" '[]' \
+  "$(veneer inspect -f '{{json .RepoTags}}' "$(veneer commit -m nameless box)")"
+expect_eq "a dangling one" "1" "$(veneer images --filter dangling=true -q | wc -l)"
+
+expect_eq "history's head" "IMAGE CREATED CREATED BY SIZE COMMENT" "$(veneer history e2e/made:1 | head -n 1 | tr -s ' ')"
+expect_eq "history's newest row" "${committed:7:12}" "$(veneer history -q e2e/made:1 | head -n 1)"
+expect_eq "history's older rows" "<missing>" "$(veneer history -q e2e/made:1 | tail -n 1)"
+[[ $(veneer history -H=false e2e/made:1 | sed -n 2p) =~ 20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]T ]] || fail "history -H=false"
+expect_eq "history with a format" "why it was made" "$(veneer history --format '{{.Comment}}' e2e/made:1 | head -n 1)"
+
+# ---- a container's filesystem as a tar, and back --------------------------------------------------
+veneer export -o "$WORK/tree.tar" box
+tar -tf "$WORK/tree.tar" >"$WORK/tree"
+grep -qx 'new' "$WORK/tree" || fail "export has no 'new'"
+grep -q '\.wh\.' "$WORK/tree" && fail "export has whiteouts"
+veneer import -m imported -c 'CMD ["sh"]' "$WORK/tree.tar" e2e/flat >/dev/null
+expect_eq "layers of an imported image" "1" "$(veneer inspect -f '{{len .RootFS.Layers}}' e2e/flat)"
+mkdir "$WORK/flat"
+veneer mount --read-only e2e/flat "$WORK/flat"
+tree_listing.py "$WORK/mnt" --below --nlink >"$WORK/mounted"
+tree_listing.py "$WORK/flat" --below --nlink >"$WORK/imported"
+expect_same "the imported tree" "$WORK/mounted" "$WORK/imported"
+expect_error 1 '*nothing.tar*' veneer import "$WORK/nothing.tar"
+
+# ---- taking it all away --------------------------------------------------------------------------
+expect_error 1 '*is using the image*' veneer rmi veneer/small
+veneer umount "$WORK/mnt"
+expect_error 1 '*is not mounted*' veneer umount box
+# A mounted image's data stays while it is mounted, whatever is removed.
+veneer rmi e2e/flat >/dev/null
+veneer system prune -f >/dev/null
+tree_listing.py "$WORK/flat" --below --nlink >"$WORK/again"
+expect_same "a mounted image after rmi and prune" "$WORK/imported" "$WORK/again"
+veneer umount "$WORK/flat"
+expect_eq "rm" "box" "$(veneer rm box)"
+expect_error 1 '*No such container: box*' veneer rm box
+[[ $(veneer system df) == TYPE*Images* ]] || fail "system df"
+expect_sound
+expect_eq "rmi's words" "Untagged: veneer/small:latest
+Deleted: $id" "$(veneer rmi veneer/small)"
+quietly veneer rmi e2e/made:1
+veneer system prune -af >/dev/null
+expect_eq "what is left" "0" "$(find "$VENEER_ROOT/objects" "$VENEER_ROOT/layers" "$VENEER_ROOT/chains" -type f | wc -l)"
+veneer version >/dev/null
+expect_eq "the version" "veneer version $(veneer version --format '{{.Version}}')" "$(veneer --version)"
