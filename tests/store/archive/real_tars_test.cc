@@ -3,8 +3,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <sstream>
 #include <tuple>
 
+#include "store/archive/compression.h"
 #include "tests/store/archive/tar_test_util.h"
 
 namespace veneer::test {
@@ -277,6 +280,94 @@ mkdir t
     // bsdtar writes -315619200.25 as "-315619200.250000000", a quarter second off.
     EXPECT_LE(std::abs(old->entry.attr.mtime_sec - -315619200), 1);
   }
+}
+
+// --- layers of the image tools
+
+// A root file system with what layers tend to have.
+constexpr const char* kRootTree = R"sh(
+mkdir -p root/bin root/etc root/dev
+cp /bin/true root/bin/tool; ln root/bin/tool root/bin/again; ln -s tool root/bin/soft
+setcap cap_net_raw+ep root/bin/tool
+setfattr -n user.text -v 1 root/etc
+: >root/etc/$(printf '%0150d' 0)
+: >"root/etc/$(printf 'latin\374')"
+truncate -s 1M root/etc/sparse; printf x >>root/etc/sparse
+mkfifo root/etc/fifo; chown 3000000000:5 root/etc/fifo
+mknod root/dev/null c 1 3
+)sh";
+
+// Reads and rebuilds the layers of the OCI layout in "layout"; one of them holds the tree above.
+void ExpectLayersOfLayout(const Scratch& s) {
+  size_t layers = 0, tools = 0;
+  ASSERT_TRUE(s.Run("ls layout/blobs/sha256 >blobs"));
+  std::istringstream names(s.Read("blobs"));
+  for (std::string name; names >> name;) {
+    std::string blob = s.Read("layout/blobs/sha256/" + name);
+    if (blob.starts_with("{")) continue;
+    StringSource source(blob);
+    auto plain = Decompressor::Create(source);
+    ASSERT_TRUE(plain);
+    std::string tar;
+    for (;;) {
+      Result<std::string_view> part = (*plain)->Next();
+      ASSERT_TRUE(part) << part.error().Message();
+      if (part->empty()) break;
+      tar += *part;
+    }
+    SeenTar seen = ExpectRoundTrip(tar);
+    ++layers;
+    const SeenEntry *tool = seen.Find("bin/tool"), *again = seen.Find("bin/again");
+    if (!tool || !again) continue;
+    ++tools;
+    if (tool->entry.kind == TarEntry::Kind::kHardLink) std::swap(tool, again);
+    EXPECT_EQ(again->entry.link_target, tool->entry.path);
+    EXPECT_EQ(tool->Xattr("security.capability").size(), 20u);
+    const SeenEntry* sparse = seen.Find("etc/sparse");
+    EXPECT_TRUE(sparse && sparse->content.size() == (1 << 20) + 1);
+    EXPECT_TRUE(seen.Find("etc/latin\374"));
+    const SeenEntry* fifo = seen.Find("etc/fifo");
+    EXPECT_TRUE(fifo && fifo->entry.attr.uid == 3000000000u);
+    EXPECT_TRUE(seen.Find("dev/null"));
+  }
+  EXPECT_GT(layers, 0u);
+  EXPECT_EQ(tools, 1u);
+}
+
+bool Have(const char* program) {
+  return std::system((std::string("command -v ") + program + " >/dev/null").c_str()) == 0;
+}
+
+TEST(RealTar, LayersOfUmoci) {
+  if (!Have("umoci")) GTEST_SKIP() << "no umoci";
+  Scratch s;
+  ASSERT_TRUE(s.Run(std::string(kRootTree) + R"sh(
+umoci init --layout layout
+umoci new --image layout:t
+umoci unpack --image layout:t bundle
+cp -a root/. bundle/rootfs/
+umoci repack --image layout:t bundle
+rm -r bundle
+umoci unpack --image layout:t bundle
+rm -r bundle/rootfs/etc
+umoci repack --image layout:t bundle
+)sh"));
+  ExpectLayersOfLayout(s);
+}
+
+TEST(RealTar, LayersOfBuildah) {
+  if (!Have("buildah")) GTEST_SKIP() << "no buildah";
+  Scratch s;
+  ASSERT_TRUE(s.Run(std::string(kRootTree) + R"sh(
+buildah() { command buildah --root "$PWD/storage" --runroot "$PWD/run" --storage-driver vfs "$@"; }
+c=$(buildah from scratch)
+m=$(buildah mount "$c")
+cp -a root/. "$m"
+buildah umount "$c"
+buildah commit -q --format docker "$c" t
+buildah push -q t oci:$PWD/layout:t
+)sh"));
+  ExpectLayersOfLayout(s);
 }
 
 TEST(RealTar, ReadsAnEmptyArchive) {
