@@ -65,6 +65,17 @@ std::string LinkTarget(const std::string& path) {
   return target;
 }
 
+// Writes all but the blocks of zeros, as the store does.
+void WriteSparse(const std::string& path, const std::string& content) {
+  constexpr size_t kBlock = 4096;
+  UniqueFd fd = OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0444);
+  for (size_t at = 0; at < content.size(); at += kBlock) {
+    std::string_view block = std::string_view(content).substr(at, kBlock);
+    if (block.find_first_not_of('\0') != block.npos) Must(PwriteAll(fd.get(), block, at));
+  }
+  EXPECT_EQ(ftruncate(fd.get(), static_cast<off_t>(content.size())), 0);
+}
+
 template <typename Condition>
 bool Await(Condition condition) {
   auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -113,6 +124,7 @@ Scratch::Scratch() {
   std::string pattern = "/tmp/veneer-fs-XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) std::abort();
   path_ = pattern;
+  chmod(path_.c_str(), 0755);  // tests act as other users too
 }
 
 Scratch::~Scratch() {
@@ -288,7 +300,7 @@ std::string MakeChain(const std::string& source, const std::string& store) {
         object = ObjectId(Digest::Of(content));
         std::string hex = object.Hex();
         MakeDirs(store + "/objects/" + hex.substr(0, 2));
-        WriteFile(store + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2), content, 0444);
+        WriteSparse(store + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2), content);
       }
     }
     std::vector<tree::Xattr> xattrs;
@@ -321,6 +333,8 @@ WorkDir::WorkDir(Setup setup) : setup_(std::move(setup)) {
   }
   path_ = scratch_ / "mnt";
   for (const char* name : {"mnt", "upper", "work"}) MakeDirs(scratch_ / name);
+  // The root of a directory stack has its upper's attributes.
+  EXPECT_EQ(chmod(upper().c_str(), Stat(seed).st_mode & 07777), 0);
   if (setup_.kind == Kind::kChain) chain_ = MakeChain(seed, scratch_ / "store");
   Mount();
 }
