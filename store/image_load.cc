@@ -156,11 +156,10 @@ class Loader {
 
   static Result<> CheckSize(const Json& descriptor, uint64_t size, const std::string& path) {
     auto it = descriptor.find("size");
-    if (it == descriptor.end() || !it->is_number_unsigned() || it->get<uint64_t>() == size)
-      return {};
-    return Invalid(
-        fmt::format("'{}' has {} bytes; its descriptor says {}", path, size, it->get<uint64_t>()),
-        EBADMSG);
+    if (it == descriptor.end()) return {};
+    if (it->is_number_unsigned() && it->get<uint64_t>() == size) return {};
+    return Invalid(fmt::format("'{}' has {} bytes; its descriptor says {}", path, size, it->dump()),
+                   EBADMSG);
   }
 
   bool ForThisHost(const Json& descriptor) const {

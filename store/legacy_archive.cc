@@ -24,7 +24,8 @@ bool IsThrowaway(const Json& v1) {
 
 Json HistoryOf(const Json& v1) {
   Json entry = Json::object();
-  if (auto created = Text(v1, "created"); !created.empty()) entry["created"] = created;
+  auto created = Text(v1, "created");
+  entry["created"] = created.empty() ? "0001-01-01T00:00:00Z" : created;  // Go's zero time
   if (auto author = Text(v1, "author"); !author.empty()) entry["author"] = author;
   auto container_config = v1.find("container_config");
   if (container_config != v1.end() && container_config->is_object()) {
@@ -34,12 +35,33 @@ Json HistoryOf(const Json& v1) {
       for (const Json& word : *cmd) {
         if (word.is_string()) line += (line.empty() ? "" : " ") + word.get<std::string>();
       }
-      entry["created_by"] = line;
+      if (!line.empty()) entry["created_by"] = line;
     }
   }
   if (auto comment = Text(v1, "comment"); !comment.empty()) entry["comment"] = comment;
   if (IsThrowaway(v1)) entry["empty_layer"] = true;
   return entry;
+}
+
+// What Go's json.Marshal escapes beyond JSON's own rules.
+std::string EscapeAsGo(const std::string& json) {
+  std::string out;
+  out.reserve(json.size());
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (json[i] == '<') {
+      out += "\\u003c";
+    } else if (json[i] == '>') {
+      out += "\\u003e";
+    } else if (json[i] == '&') {
+      out += "\\u0026";
+    } else if (json.compare(i, 3, "\u2028") == 0 || json.compare(i, 3, "\u2029") == 0) {
+      out += json[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
+      i += 2;
+    } else {
+      out += json[i];
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -87,7 +109,10 @@ Result<std::string> LegacyConfig(const LegacyImage& image, const std::vector<Dif
   for (const std::string& v1 : image.v1_json) history.push_back(HistoryOf(Json::parse(v1)));
   config["rootfs"] = {{"type", "layers"}, {"diff_ids", ids}};
   config["history"] = history;
-  return config.dump();
+  // Docker marshals a map of raw values: its keys sorted, the order inside them kept.
+  std::map<std::string, Json> sorted;
+  for (auto& [key, value] : config.items()) sorted.emplace(key, std::move(value));
+  return EscapeAsGo(Json(sorted).dump());
 }
 
 }  // namespace veneer

@@ -24,7 +24,9 @@ struct LegacyImage {
 Result<std::vector<LegacyImage>> ReadLegacyArchive(ImageBlobs& blobs,
                                                    const std::string& repositories);
 
-// The config of an image whose layers have these DiffIDs.
+// The config of an image whose layers have these DiffIDs: byte for byte Docker's, hence the same
+// image ID, where docker 1.8.3 or later wrote the v1 JSON. (Of older ones Docker adds every absent
+// field.)
 Result<std::string> LegacyConfig(const LegacyImage& image, const std::vector<DiffId>& diff_ids);
 
 }  // namespace veneer
