@@ -195,7 +195,7 @@ make_rich_tree() {
     chmod 1777 sticky
     chmod 2700 private
     find . -exec touch -h -d @$EPOCH.123456789 {} +
-    touch -d '1901-02-03 04:05:06.000000001 UTC' old
+    touch -d '1975-02-03 04:05:06.000000001 UTC' old
     touch -d '2200-01-01 UTC' new
   )
 }
@@ -205,24 +205,26 @@ change_root() {
   (
     enter "$1"
     rm etc/issue bin/vi
-    rm -r usr/share/doc
-    echo file >usr/share/doc
+    rm -r usr
+    mkdir usr
+    echo new >usr/file
+    # An empty one: of others umoci writes whiteouts below a file, which docker does not unpack.
+    rmdir var/log
+    echo file >var/log
     rm etc/mtab
     mkdir etc/mtab
     rmdir home
     ln -s /root home
-    rm -r var
-    mkdir var
-    echo new >var/file
     echo changed >>etc/passwd
     chmod 750 tmp
-    find etc usr var home tmp -exec touch -h -d @$EPOCH.5 {} +
+    find etc usr var home tmp -exec touch -h -d @$((EPOCH + 100)).5 {} +
   )
   make_rich_tree "$1/rich"
 }
 
 # peer_images: a folder of images whose layers each peer made, all with a rich tree: tars.tar (by GNU
-# tar and bsdtar, in their formats), docker.tar, podman.tar, buildah.tar (OCI), umoci (a layout).
+# tar and bsdtar, in all their formats), pax.tar (by both, in the form that podman unpacks),
+# docker.tar, podman.tar, buildah.tar (OCI), umoci (a layout).
 peer_images() {
   local inputs
   inputs=$(cat "$VENEER_SOURCE"/tests/e2e/{lib.sh,image_archive.py} | sha256sum)
@@ -236,7 +238,9 @@ make_peer_images() {
   base=$(small_image)
 
   make_rich_tree "$WORK/rich"
+  bsdtar -C "$WORK/rich" -s ',^[.],bsd,S' --format=pax --xattrs --acls -cf "$WORK/bsd.tar" .
   make_tar_layers "$WORK/rich" "$WORK/layers"
+  image_archive.py docker "$out/pax.tar" e2e/pax:latest "$WORK/layers/gnu-posix.tar" "$WORK/bsd.tar"
   image_archive.py docker "$out/tars.tar" e2e/tars:latest "$WORK"/layers/*.tar
 
   # docker unpacks and packs the layer itself: ADD of a tar keeps what a COPY would lose.
@@ -280,6 +284,8 @@ make_tar_layers() {
   local format gnu=(tar -C "$1" --sort=name --sparse --numeric-owner)
   mkdir "$2"
   "${gnu[@]}" --format=posix --xattrs '--xattrs-include=*' --acls -cf "$2/gnu-posix.tar" .
+  # Before 1970: podman makes that 1970, so it is in what podman does not unpack.
+  touch -d '1950-02-03 04:05:06.000000001 UTC' "$1/old"
   for format in 0.0 0.1; do
     "${gnu[@]}" --format=posix --sparse-version=$format -cf "$2/gnu-sparse-$format.tar" .
   done
@@ -377,10 +383,10 @@ image_facts() {
   veneer_in "${2:-store}" inspect --type image -f '{{.Id}}{{range .RootFS.Layers}} {{.}}{{end}}' "$1" | tr ' ' '\n'
 }
 
-# store_files [STORE]: every name in it, with type, mode, size and digest; SQLite's journal is left out.
+# store_files: every name in the store, with type, mode, size and digest; SQLite's journal is left out.
 store_files() {
   (
-    cd "$WORK/${1:-store}"
+    cd "$VENEER_ROOT"
     find . ! -name '*.db-wal' ! -name '*.db-shm' -printf '%p %y %m %s\n' | sort
     find . -type f ! -name '*.db-wal' ! -name '*.db-shm' -print0 | sort -z | xargs -0r sha256sum
   )
