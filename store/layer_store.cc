@@ -89,7 +89,7 @@ Result<std::unique_ptr<tree::MergedTree>> ChainStore::Open(std::span<const DiffI
   return open();
 }
 
-Result<> ChainStore::Build(std::span<const DiffId> layers) {
+Result<> ChainStore::BuildOnce(std::span<const DiffId> layers) {
   TRY_ASSIGN(UniqueFd chains, OpenAt(store_.root_fd(), kFolder, O_RDONLY | O_DIRECTORY));
   TRY_ASSIGN(UniqueFd file, OpenAt(chains.get(), ".", O_TMPFILE | O_RDWR, 0400));
   ChainId chain = ChainIdOf(layers);
@@ -126,6 +126,18 @@ Result<> ChainStore::Build(std::span<const DiffId> layers) {
     return error;
   }
   return {};
+}
+
+Result<> ChainStore::Build(std::span<const DiffId> layers) {
+  auto built = BuildOnce(layers);
+  if (built || built.error().code() != EBADMSG) return built;
+  // Damage deep inside a layer's tree shows only when that block is read: make such trees anew, and
+  // try once more.
+  for (const DiffId& layer : layers) {
+    TRY_ASSIGN(auto tree, store_.layers().OpenTree(layer));
+    if (!tree->VerifyAll()) TRY(store_.layers().RebuildTree(layer));
+  }
+  return BuildOnce(layers);
 }
 
 Result<bool> ChainStore::VerifyAndRepair(std::span<const DiffId> layers) {

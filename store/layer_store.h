@@ -73,6 +73,7 @@ class ChainStore {
 
  private:
   Result<> Build(std::span<const DiffId> layers);
+  Result<> BuildOnce(std::span<const DiffId> layers);
   Store& store_;
 };
 

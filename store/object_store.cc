@@ -85,9 +85,17 @@ Result<> ObjectStaging::Spill() {
   return {};
 }
 
+// Before the hole is hashed: a size no file can have (EFBIG) must not cost days first.
+Result<> ObjectStaging::GrowTo(uint64_t size) {
+  if (size > static_cast<uint64_t>(INT64_MAX)) return Fail(EFBIG, "sparse file");
+  if (ftruncate(spill_.get(), static_cast<off_t>(size)) != 0) return Errno("sparse file");
+  return {};
+}
+
 Result<> ObjectStaging::Write(uint64_t offset, std::string_view data) {
   if (offset > end_) {
     TRY(Spill());
+    TRY(GrowTo(offset));
     hash_.UpdateZeros(offset - end_);
   }
   if (!spill_ && buffer_.size() + data.size() > kMaxBuffered) TRY(Spill());
@@ -103,8 +111,8 @@ Result<> ObjectStaging::Write(uint64_t offset, std::string_view data) {
 Result<ObjectId> ObjectStaging::Finish(uint64_t size) {
   if (size > end_) {
     TRY(Spill());
+    TRY(GrowTo(size));
     hash_.UpdateZeros(size - end_);
-    if (ftruncate(spill_.get(), static_cast<off_t>(size)) != 0) return Errno("ftruncate");
   }
   ObjectId id(hash_.Finish());
   if (size == 0 || Known(id)) {

@@ -62,6 +62,7 @@ class ObjectStaging {
   ObjectStaging(const ObjectStore& store, int root_fd, int dir_fd)
       : store_(store), root_fd_(root_fd), dir_fd_(dir_fd) {}
   Result<> Spill();
+  Result<> GrowTo(uint64_t size);
   Result<> Keep(const ObjectId& id, UniqueFd file);
   bool Known(const ObjectId& id);
   Result<UniqueFd> NewFile();

@@ -94,7 +94,8 @@ Result<> RunCheck(Context& context, bool quick) {
                     report->unreachable_objects));
   }
   if (!report->problems.empty()) {
-    return Invalid("the store has problems; load the images named above again", EBADMSG);
+    return Invalid("the store has problems; remove the images named above and load them again",
+                   EBADMSG);
   }
   return {};
 }

@@ -1,8 +1,10 @@
 // veneer: the command. Words, output and exit statuses are Docker's where Docker has them.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "tools/commands.h"
 #include "tools/context.h"
@@ -43,6 +45,35 @@ void AddSystemGroup(CLI::App& app, Context& context) {
   AddPrune(*system, context);
 }
 
+// Docker's flags take their value as -H=false too, which CLI11 knows for long names only.
+std::vector<std::string> Arguments(CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> arguments;
+  CLI::App* command = &app;
+  for (int i = 1; i < argc; ++i) {
+    std::string text = argv[i];
+    if (text == "--") {
+      arguments.insert(arguments.end(), argv + i, argv + argc);
+      break;
+    }
+    auto named = command->get_subcommands([&](CLI::App* a) { return a->check_name(text); });
+    if (!named.empty()) command = named.front();
+    const CLI::Option* option =
+        text.size() > 2 && text[0] == '-' && text[1] != '-' && text[2] == '='
+            ? command->get_option_no_throw(text.substr(0, 2))
+            : nullptr;
+    if (!option) {
+      arguments.push_back(text);
+    } else if (option->get_items_expected_max() == 0) {
+      arguments.push_back("--" + option->get_lnames().front() + text.substr(2));
+    } else {
+      arguments.push_back(text.substr(0, 2));
+      arguments.push_back(text.substr(3));
+    }
+  }
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+  return arguments;
+}
+
 int Main(int argc, char** argv) {
   std::signal(SIGPIPE,
               SIG_IGN);  // a reader that went away is an error of write(2), told like any other
@@ -80,7 +111,7 @@ int Main(int argc, char** argv) {
   AddDebug(app, context);
 
   try {
-    app.parse(argc, argv);
+    app.parse(Arguments(app, argc, argv));
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::Error& e) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The command line as people who know Docker expect it: words in both forms, output, exit statuses, error lines.
 # timeout: 300
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
 
 quietly veneer load -i "$(small_image)"
 id=$(veneer images -q --no-trunc)
@@ -34,7 +35,9 @@ expect_error 125 '*' veneer images --no-such-option
 expect_error 125 '*' veneer tag only-one
 expect_error 125 '*' veneer save --format tar veneer/small
 expect_error 1 '*template parsing error*' veneer images --format '{{.Nope'
-expect_error 1 '*No such object: nobody*' sh -c 'veneer inspect nobody | grep -v "\[\]" >&2; veneer inspect nobody >/dev/null'
+status=0
+said=$(veneer inspect nobody 2>"$WORK/inspect.err") || status=$?
+expect_eq "inspect of nothing" "1 [] veneer: No such object: nobody" "$status $said $(<"$WORK/inspect.err")"
 
 # ---- containers ----------------------------------------------------------------------------------
 container=$(veneer create --name box veneer/small)

@@ -2,7 +2,8 @@
 # A package installed by apt in a chroot on a mount, committed and saved: docker and podman load it, the program runs there,
 # and the tree is the same.
 # timeout: 900
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
 
 need docker podman
 

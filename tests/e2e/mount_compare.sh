@@ -2,7 +2,8 @@
 # A real image of more than ten layers, built by buildah on Debian, with deletions, replaced directories, hard links and
 # capabilities: mounted read-only by Veneer it is, name by name, what podman mounts.
 # timeout: 600
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
 
 need buildah podman setcap
 

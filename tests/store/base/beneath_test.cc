@@ -1,0 +1,85 @@
+#include "store/base/beneath.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace veneer {
+namespace {
+
+class BeneathTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "veneer-beneath-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    path_ = pattern;
+    auto dir = OpenAt(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(dir);
+    dir_ = std::move(*dir);
+    ASSERT_TRUE(EnsureDir(fd(), "inside", 0755));
+  }
+  void TearDown() override {
+    dir_.Reset();
+    std::filesystem::remove_all(path_);
+  }
+  int fd() const { return dir_.get(); }
+
+  std::string path_;
+  UniqueFd dir_;
+};
+
+TEST_F(BeneathTest, NamesCannotLeadOut) {
+  ASSERT_EQ(symlinkat("/etc", fd(), "absolute"), 0);
+  ASSERT_EQ(symlinkat("../..", fd(), "relative"), 0);
+  ASSERT_EQ(symlinkat("inside", fd(), "fine"), 0);
+  for (const char* out :
+       {"..", "../x", "/etc/passwd", "absolute/passwd", "relative/x", "inside/../../x"}) {
+    auto opened = OpenBeneath(fd(), out, O_RDONLY);
+    ASSERT_FALSE(opened) << out;
+    EXPECT_EQ(opened.error().code(), EXDEV) << out;
+  }
+  EXPECT_TRUE(OpenBeneath(fd(), "fine", O_RDONLY | O_DIRECTORY));
+  EXPECT_EQ(OpenBeneath(fd(), "fine/.", O_RDONLY | O_DIRECTORY, /*follow=*/false).error().code(),
+            ELOOP);
+}
+
+TEST_F(BeneathTest, EnsureDirTakesADirectoryThatIsThereAndNothingElse) {
+  EXPECT_TRUE(EnsureDir(fd(), "inside", 0755));
+  ASSERT_TRUE(OpenAt(fd(), "file", O_WRONLY | O_CREAT, 0644));
+  EXPECT_EQ(EnsureDir(fd(), "file", 0755).error().code(), ENOTDIR);
+}
+
+TEST_F(BeneathTest, ReadFileHasALimit) {
+  auto file = OpenAt(fd(), "file", O_WRONLY | O_CREAT, 0644);
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(WriteAll(file->get(), std::string(100'000, 'x')));
+  EXPECT_EQ(ReadFileAt(fd(), "file", 100'000)->size(), 100'000u);
+  EXPECT_EQ(ReadFileAt(fd(), "file", 99'999).error().code(), EFBIG);
+}
+
+TEST_F(BeneathTest, RemoveTreeTakesLinksNotWhatTheyName) {
+  ASSERT_TRUE(EnsureDir(fd(), "kept", 0755));
+  ASSERT_TRUE(OpenAt(fd(), "kept/file", O_WRONLY | O_CREAT, 0644));
+  ASSERT_EQ(symlinkat("../kept", fd(), "inside/link"), 0);
+  ASSERT_TRUE(EnsureDir(fd(), "inside/deep", 0));
+  ASSERT_TRUE(RemoveTree(fd(), "inside"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/inside"));
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/kept/file"));
+  EXPECT_TRUE(RemoveTree(fd(), "inside")) << "missing is success";
+}
+
+TEST_F(BeneathTest, RemoveTreeStopsAtMounts) {
+  ASSERT_TRUE(EnsureDir(fd(), "inside/mnt", 0755));
+  ASSERT_EQ(mount("none", (path_ + "/inside/mnt").c_str(), "tmpfs", 0, nullptr), 0)
+      << "needs CAP_SYS_ADMIN";
+  ASSERT_TRUE(OpenAt(fd(), "inside/mnt/file", O_WRONLY | O_CREAT, 0644));
+  EXPECT_EQ(RemoveTree(fd(), "inside").error().code(), EXDEV);
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/inside/mnt/file"));
+  umount((path_ + "/inside/mnt").c_str());
+}
+
+}  // namespace
+}  // namespace veneer
