@@ -100,6 +100,27 @@ void Overlay::Release(HandleId id) {
   last = std::move(handle->inode->backing);
 }
 
+SharedFd Overlay::FinalData(HandleId id) {
+  auto handle = handles_.Find(id);
+  if (!handle) return nullptr;
+  Inode& inode = *(*handle)->inode;
+  BackingPtr backing;
+  {
+    MutexLock lock(inode.mu);
+    if (!inode.backing || (inode.data != Data::kUpper && !read_only())) return nullptr;
+    backing = inode.backing;
+  }
+  if (!read_only()) {
+    // The kernel leaves clearing setuid and setgid on writing to us, and passthrough writes do not
+    // come here.
+    struct stat st = {};
+    if (fstat(backing->fd.get(), &st) != 0 || (st.st_mode & (S_ISUID | S_ISGID)) != 0) {
+      return nullptr;
+    }
+  }
+  return SharedFd(backing, &backing->fd);
+}
+
 Result<BackingPtr> Overlay::BackingOf(HandleId id) {
   TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
   {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fs/log.h"
+#include "fs/open_mode.h"
 
 namespace veneer::fs {
 
@@ -24,6 +25,8 @@ namespace {
 // The daemon is the only one to change its upper, and lowers do not change at all: what the kernel
 // knows stays true.
 constexpr double kForever = 86400.0 * 30;
+// But a mapping of a passthrough file changes its times without anybody being told.
+constexpr double kWhileMapped = 0.0;
 constexpr uint32_t kMaxWrite = 1 << 20;
 constexpr unsigned kMaxThreads = 32;
 
@@ -37,6 +40,19 @@ class Server : public FuseServer {
   Overlay& overlay() { return overlay_; }
   void Init(fuse_conn_info* conn);
   double timeout() const { return kForever; }
+  // How long attributes of `node` stay true.
+  double TimeoutOf(NodeId node) {
+    return passthrough_ && modes_.ChangesUnseen(node) ? kWhileMapped : kForever;
+  }
+  // The engine has opened the file: decides its mode, fills `fi` in, replies. `open` replies, and
+  // returns 0 when the kernel has taken the handle.
+  void FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool may_pass,
+                  const std::function<int()>& reply);
+  void Close(fuse_req_t req, NodeId node, const fuse_file_info* fi);
+  void Forget(NodeId node, uint64_t count) {
+    if (overlay_.Forget(node, count)) modes_.Forget(node);
+  }
+  uint64_t passed() const { return passed_; }
 
  private:
   // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
@@ -44,6 +60,9 @@ class Server : public FuseServer {
 
   Overlay& overlay_;
   const Config config_;
+  OpenModes modes_;
+  std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
+  std::atomic<uint64_t> passed_{0};
   fuse_session* session_ = nullptr;
   bool handlers_ = false;
   bool mounted_ = false;
@@ -53,7 +72,12 @@ class Server : public FuseServer {
 Server& ServerOf(fuse_req_t req) { return *static_cast<Server*>(fuse_req_userdata(req)); }
 Overlay& EngineOf(fuse_req_t req) { return ServerOf(req).overlay(); }
 NodeId Node(fuse_ino_t ino) { return NodeId(ino); }
-HandleId HandleOf(const fuse_file_info* fi) { return HandleId(fi->fh); }
+// What the kernel keeps with an open file: the handle, and whether it is passthrough.
+HandleId HandleOf(const fuse_file_info* fi) { return HandleId(fi->fh >> 1); }
+bool IsPassthrough(const fuse_file_info* fi) { return (fi->fh & 1) != 0; }
+uint64_t PackHandle(HandleId handle, bool passthrough) {
+  return static_cast<uint64_t>(handle) << 1 | (passthrough ? 1 : 0);
+}
 
 Caller CallerOf(fuse_req_t req) {
   const fuse_ctx* ctx = fuse_req_ctx(req);
@@ -76,20 +100,20 @@ void Answer(fuse_req_t req, Body body) {
   if (code != 0) fuse_reply_err(req, code);
 }
 
-fuse_entry_param ParamOf(const Entry& entry, double timeout) {
+fuse_entry_param ParamOf(Server& server, const Entry& entry) {
   fuse_entry_param param = {};
   param.ino = static_cast<fuse_ino_t>(entry.node);
   param.attr = entry.attr;
-  param.attr_timeout = timeout;
-  param.entry_timeout = timeout;
+  param.attr_timeout = server.TimeoutOf(entry.node);
+  param.entry_timeout = server.timeout();
   return param;
 }
 
 void ReplyEntry(fuse_req_t req, const Entry& entry) {
-  Overlay& engine = EngineOf(req);
-  fuse_entry_param param = ParamOf(entry, ServerOf(req).timeout());
+  Server& server = ServerOf(req);
+  fuse_entry_param param = ParamOf(server, entry);
   // An interrupted caller never learns of the node.
-  if (fuse_reply_entry(req, &param) != 0) engine.Forget(entry.node, 1);
+  if (fuse_reply_entry(req, &param) != 0) server.Forget(entry.node, 1);
 }
 
 void OnInit(void* userdata, fuse_conn_info* conn) { static_cast<Server*>(userdata)->Init(conn); }
@@ -110,13 +134,13 @@ void OnLookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
 }
 
 void OnForget(fuse_req_t req, fuse_ino_t ino, uint64_t count) {
-  EngineOf(req).Forget(Node(ino), count);
+  ServerOf(req).Forget(Node(ino), count);
   fuse_reply_none(req);
 }
 
 void OnForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
   for (size_t i = 0; i < count; ++i) {
-    EngineOf(req).Forget(Node(forgets[i].ino), forgets[i].nlookup);
+    ServerOf(req).Forget(Node(forgets[i].ino), forgets[i].nlookup);
   }
   fuse_reply_none(req);
 }
@@ -124,7 +148,7 @@ void OnForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
 void OnGetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(struct stat st, EngineOf(req).GetAttr(Node(ino)));
-    fuse_reply_attr(req, &st, ServerOf(req).timeout());
+    fuse_reply_attr(req, &st, ServerOf(req).TimeoutOf(Node(ino)));
     return {};
   });
 }
@@ -142,7 +166,7 @@ void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fus
     if ((valid & FUSE_SET_ATTR_MTIME_NOW) != 0) change.mtime = timespec{0, UTIME_NOW};
     change.kill_suidgid = (valid & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0;
     TRY_ASSIGN(struct stat st, EngineOf(req).SetAttr(Node(ino), change));
-    fuse_reply_attr(req, &st, ServerOf(req).timeout());
+    fuse_reply_attr(req, &st, ServerOf(req).TimeoutOf(Node(ino)));
     return {};
   });
 }
@@ -212,32 +236,24 @@ void OnRename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t ne
   });
 }
 
-// A file is open: what the kernel may keep of it. Its pages stay right over closing: only this
-// mount changes them.
-void Describe(fuse_file_info* fi, HandleId handle) {
-  fi->fh = static_cast<uint64_t>(handle);
-  fi->keep_cache = 1;
-  fi->noflush = 1;
-}
-
 void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
-    Overlay& engine = EngineOf(req);
-    TRY_ASSIGN(HandleId handle, engine.Open(Node(ino), fi->flags, fi->kill_suidgid != 0));
-    Describe(fi, handle);
-    if (fuse_reply_open(req, fi) != 0) engine.Release(handle);
+    TRY_ASSIGN(HandleId handle, EngineOf(req).Open(Node(ino), fi->flags, fi->kill_suidgid != 0));
+    ServerOf(req).FinishOpen(req, Node(ino), handle, fi, true,
+                             [&] { return fuse_reply_open(req, fi); });
     return {};
   });
 }
 
+// Registering a backing file costs more than most new files are worth: they start cached.
 void ReplyCreated(fuse_req_t req, const std::pair<Entry, HandleId>& made, fuse_file_info* fi) {
-  Overlay& engine = EngineOf(req);
-  Describe(fi, made.second);
-  fuse_entry_param param = ParamOf(made.first, ServerOf(req).timeout());
-  if (fuse_reply_create(req, &param, fi) != 0) {
-    engine.Release(made.second);
-    engine.Forget(made.first.node, 1);
-  }
+  Server& server = ServerOf(req);
+  fuse_entry_param param = ParamOf(server, made.first);
+  server.FinishOpen(req, made.first.node, made.second, fi, false, [&] {
+    int rc = fuse_reply_create(req, &param, fi);
+    if (rc != 0) server.Forget(made.first.node, 1);
+    return rc;
+  });
 }
 
 void OnCreate(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
@@ -285,7 +301,12 @@ void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t of
   });
 }
 
-void OnRelease(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+void OnRelease(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  ServerOf(req).Close(req, Node(ino), fi);
+  fuse_reply_err(req, 0);
+}
+
+void OnReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
   EngineOf(req).Release(HandleOf(fi));
   fuse_reply_err(req, 0);
 }
@@ -328,7 +349,7 @@ void OnOpenDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
     Overlay& engine = EngineOf(req);
     TRY_ASSIGN(HandleId handle, engine.OpenDir(Node(ino)));
-    fi->fh = static_cast<uint64_t>(handle);
+    fi->fh = PackHandle(handle, false);
     // Listings that the kernel caches are read by position; only in a read-only mount do all
     // handles have the same.
     fi->cache_readdir = fi->keep_cache = engine.read_only() ? 1 : 0;
@@ -359,8 +380,8 @@ void OnReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_
 
 void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
-    Overlay& engine = EngineOf(req);
-    double timeout = ServerOf(req).timeout();
+    Server& server = ServerOf(req);
+    Overlay& engine = server.overlay();
     char* buffer = ThreadBuffer(size);
     size_t used = 0;
     std::vector<NodeId> held;
@@ -372,7 +393,7 @@ void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fu
           if (item.name != "." && item.name != "..") {
             auto entry = engine.Lookup(Node(ino), item.name);
             if (entry) {
-              param = ParamOf(*entry, timeout);
+              param = ParamOf(server, *entry);
               held.push_back(entry->node);
             }
           }
@@ -385,7 +406,7 @@ void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fu
           return true;
         }));
     if (fuse_reply_buf(req, buffer, used) != 0) {
-      for (NodeId node : held) engine.Forget(node, 1);
+      for (NodeId node : held) server.Forget(node, 1);
     }
     return {};
   });
@@ -460,6 +481,7 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, con
     TRY(engine.Thaw());
   } else if (request == control::kStats) {
     control::Stats stats = engine.Statistics();
+    stats.passthrough = ServerOf(req).passed();
     fuse_reply_ioctl(req, 0, &stats, sizeof stats);
     return {};
   } else if (request == control::kIdentify) {
@@ -511,7 +533,7 @@ const fuse_lowlevel_ops kOperations = {
     .fsync = OnFsync,
     .opendir = OnOpenDir,
     .readdir = OnReadDir,
-    .releasedir = OnRelease,
+    .releasedir = OnReleaseDir,
     .fsyncdir = OnFsyncDir,
     .statfs = OnStatFs,
     .setxattr = OnSetXattr,
@@ -553,9 +575,48 @@ void Server::Init(fuse_conn_info* conn) {
   want(FUSE_CAP_EXPLICIT_INVAL_DATA, true);
   want(FUSE_CAP_WRITEBACK_CACHE, false);
   want(FUSE_CAP_NO_EXPORT_SUPPORT, true);
+  if (config_.passthrough && fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH)) {
+    passthrough_ = true;
+    conn->max_backing_stack_depth = 1;
+  }
   conn->max_write = kMaxWrite;
   conn->time_gran = 1;
   if (config_.ready) config_.ready();
+}
+
+void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi,
+                        bool may_pass, const std::function<int()>& reply) {
+  bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
+  SharedFd data = may_pass && passthrough_ ? overlay_.FinalData(handle) : nullptr;
+  OpenModes::Opened opened = modes_.Open(node, writable, data ? data->get() : -1, [&](int fd) {
+    int id = fuse_passthrough_open(req, fd);
+    if (id <= 0 && passthrough_.exchange(false)) {
+      Log(LogLevel::kWarning, "passthrough is not possible here: going on without");
+    }
+    return id;
+  });
+  bool passes = opened.backing_id > 0;
+  fi->fh = PackHandle(handle, passes);
+  fi->backing_id = opened.backing_id;
+  // The kernel's pages stay right over closing: only this mount changes the file.
+  fi->keep_cache = !passes && opened.keep_pages ? 1 : 0;
+  fi->noflush = 1;
+  if (passes) passed_.fetch_add(1, std::memory_order_relaxed);
+  if (reply() != 0) {
+    Close(req, node, fi);
+  } else if (opened.first_writer) {
+    fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
+  }
+}
+
+void Server::Close(fuse_req_t req, NodeId node, const fuse_file_info* fi) {
+  bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
+  OpenModes::Closed closed = modes_.Close(node, writable, IsPassthrough(fi));
+  if (closed.backing_id > 0) fuse_passthrough_close(req, closed.backing_id);
+  overlay_.Release(HandleOf(fi));
+  if (closed.last_writer) {
+    fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
+  }
 }
 
 std::string Server::MountedNow() const {

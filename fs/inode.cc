@@ -99,17 +99,18 @@ void InodeTable::Hold(const InodePtr& inode) {
   if (inode->nlookup_++ == 0) shard.by_id.emplace(static_cast<uint64_t>(inode->id), inode);
 }
 
-void InodeTable::Forget(NodeId id, uint64_t count) {
+bool InodeTable::Forget(NodeId id, uint64_t count) {
   InodePtr last;  // destroyed after the lock: its parents may be in this shard
   Shard& shard = ById(id);
   MutexLock lock(shard.mu);
   auto it = shard.by_id.find(static_cast<uint64_t>(id));
-  if (it == shard.by_id.end()) return;
+  if (it == shard.by_id.end()) return false;
   uint64_t held = it->second->nlookup_;
   it->second->nlookup_ = held - std::min(held, count);
-  if (held > count) return;
+  if (held > count) return false;
   last = std::move(it->second);
   shard.by_id.erase(it);
+  return true;
 }
 
 void InodeTable::Retire(const Inode& inode) {

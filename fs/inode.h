@@ -129,7 +129,7 @@ class InodeTable {
 
   // The kernel's references. Hold() counts one more; Forget() takes `count` away.
   void Hold(const InodePtr& inode);
-  void Forget(NodeId id, uint64_t count);
+  bool Forget(NodeId id, uint64_t count);  // true: it held the last ones
 
   // No lookup by number finds `inode` any more: it has no names, and its number may be given again.
   void Retire(const Inode& inode);

@@ -180,6 +180,6 @@ Result<Entry> Overlay::Lookup(NodeId parent, const std::string& name) {
   return EntryOf(child, found.upper && !found.marks.metacopy ? &found.st : nullptr);
 }
 
-void Overlay::Forget(NodeId node, uint64_t count) { inodes_.Forget(node, count); }
+bool Overlay::Forget(NodeId node, uint64_t count) { return inodes_.Forget(node, count); }
 
 }  // namespace veneer::fs

@@ -56,7 +56,8 @@ class Overlay {
   // ---------------------------------------------------------------------------------------------------------
   // ENOENT where the name does not exist. "." and ".." are not names.
   Result<Entry> Lookup(NodeId parent, const std::string& name);
-  void Forget(NodeId node, uint64_t count);
+  // True when the node is gone.
+  bool Forget(NodeId node, uint64_t count);
 
   // EPERM: a 0/0 character device, or a name that starts with ".wh." (docs/filesystem.md
   // "Differences").
@@ -100,6 +101,9 @@ class Overlay {
   Result<std::pair<Entry, HandleId>> TmpFile(NodeId parent, mode_t mode, int flags,
                                              const Caller& caller);
   void Release(HandleId handle);
+  // The descriptor with the file's data, if no copy-up can replace it any more (the upper's, or any
+  // in a read-only mount) and the engine need not see the writes to it. Null otherwise.
+  SharedFd FinalData(HandleId handle);
 
   // Bytes read; less than `size` only at the end of the file.
   Result<size_t> Read(HandleId handle, void* buffer, size_t size, uint64_t offset);

@@ -1,0 +1,127 @@
+// Cached and passthrough opens: the state machine alone, and both modes on mounts with the same
+// results.
+#include "fs/open_mode.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "fs/control.h"
+#include "tests/fs/work_dir.h"
+
+namespace veneer::fs::testing {
+namespace {
+
+constexpr NodeId kNode{7};
+
+TEST(OpenModes, JoinsTheStateThatIs) {
+  OpenModes modes;
+  int next = 1;
+  auto add = [&](int) { return next++; };
+  EXPECT_EQ(modes.Open(kNode, false, -1, add).backing_id, 0);
+  EXPECT_EQ(modes.Open(kNode, true, 5, add).backing_id, 0)
+      << "cached while a cached handle is open";
+  EXPECT_EQ(modes.Close(kNode, false, false).backing_id, 0);
+  EXPECT_EQ(modes.Close(kNode, true, false).backing_id, 0);
+  EXPECT_EQ(modes.Open(kNode, false, 5, add).backing_id, 1);
+  EXPECT_EQ(modes.Open(kNode, false, -1, add).backing_id, 1) << "the same backing for all";
+  EXPECT_EQ(modes.Close(kNode, false, true).backing_id, 0);
+  EXPECT_EQ(modes.Close(kNode, false, true).backing_id, 1) << "given back by the last";
+  EXPECT_EQ(next, 2);
+}
+
+TEST(OpenModes, DropsPagesThatPassthroughWritesMadeStale) {
+  OpenModes modes;
+  auto add = [](int) { return 3; };
+  EXPECT_TRUE(modes.Open(kNode, true, 5, add).first_writer);
+  EXPECT_TRUE(modes.ChangesUnseen(kNode));
+  EXPECT_TRUE(modes.Close(kNode, true, true).last_writer);
+  EXPECT_FALSE(modes.ChangesUnseen(kNode));
+  auto fail = [](int) { return 0; };
+  EXPECT_FALSE(modes.Open(kNode, false, 5, fail).keep_pages);
+  EXPECT_TRUE(modes.Open(kNode, false, -1, fail).keep_pages);
+}
+
+class OpenMode : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
+ protected:
+  static void Populate(const std::string& dir) { WriteFile(dir + "/f", std::string(20000, 'a')); }
+  static uint64_t Passed(const WorkDir& work) {
+    UniqueFd root = OpenFile(work.path(), O_RDONLY | O_DIRECTORY);
+    control::Stats stats = {};
+    EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
+    return stats.passthrough;
+  }
+  WorkDir::Setup Setup(bool read_only) {
+    auto [kind, passthrough] = GetParam();
+    WorkDir::Setup setup;
+    setup.kind = kind;
+    setup.populate = Populate;
+    setup.read_only = read_only;
+    if (!passthrough) setup.arguments = {"--no-passthrough"};
+    return setup;
+  }
+};
+
+TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
+  WorkDir work(Setup(false));
+  std::string f = work / "f";
+  UniqueFd cached = OpenFile(f, O_RDONLY);  // while the data is in the lower
+  EXPECT_EQ(ReadFd(cached.get())[0], 'a');
+  AppendFile(f, "1");
+  UniqueFd again = OpenFile(f, O_RDWR);
+  ASSERT_EQ(pwrite(again.get(), "B", 1, 0), 1);
+  EXPECT_EQ(ReadFd(cached.get())[0], 'B');
+  cached.Reset();
+  again.Reset();
+  UniqueFd first = OpenFile(f, O_RDWR);  // from here on passthrough, where that is on
+  UniqueFd second = OpenFile(f, O_RDONLY);
+  ASSERT_EQ(pwrite(first.get(), "C", 1, 1), 1);
+  EXPECT_EQ(ReadFd(second.get()).substr(0, 3), "BCa");
+  EXPECT_EQ(Stat(f).st_size, 20001);
+  auto* map =
+      static_cast<char*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, first.get(), 0));
+  ASSERT_NE(map, MAP_FAILED);
+  struct timespec old[2] = {{1000, 0}, {1000, 0}};
+  ASSERT_EQ(futimens(first.get(), old), 0);
+  map[2] = 'D';
+  ASSERT_EQ(msync(map, 4096, MS_SYNC), 0);
+  EXPECT_EQ(ReadFd(second.get()).substr(0, 4), "BCDa");
+  EXPECT_GT(Stat(f).st_mtim.tv_sec, 1000) << "a mapped write changes the time";
+  munmap(map, 4096);
+  AppendFile(f, "end");
+  EXPECT_EQ(Stat(f).st_size, 20004);
+  ASSERT_EQ(ftruncate(first.get(), 10), 0);
+  EXPECT_EQ(ReadFd(second.get()), "BCDaaaaaaa");
+  EXPECT_EQ(Passed(work) > 0, std::get<1>(GetParam()));
+  first.Reset();
+  second.Reset();
+  work.Remount();
+  EXPECT_EQ(ReadFile(f), "BCDaaaaaaa");
+}
+
+TEST_P(OpenMode, ReadOnlyMount) {
+  WorkDir work(Setup(true));
+  EXPECT_EQ(ReadFile(work / "f"), std::string(20000, 'a'));
+  UniqueFd fd = OpenFile(work / "f", O_RDONLY);
+  auto* map = static_cast<const char*>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd.get(), 0));
+  ASSERT_NE(map, MAP_FAILED);
+  EXPECT_EQ(map[100], 'a');
+  munmap(const_cast<char*>(map), 4096);
+  EXPECT_EQ(open((work / "f").c_str(), O_RDWR), -1);
+  EXPECT_EQ(errno, EROFS);
+  EXPECT_EQ(Passed(work) > 0, std::get<1>(GetParam()));
+}
+
+std::string ModeName(const ::testing::TestParamInfo<std::tuple<Kind, bool>>& test) {
+  auto [kind, passthrough] = test.param;
+  return std::string(kind == Kind::kStack ? "Stack" : "Chain") +
+         (passthrough ? "Passthrough" : "Cached");
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, OpenMode,
+                         ::testing::Combine(::testing::Values(Kind::kStack, Kind::kChain),
+                                            ::testing::Bool()),
+                         ModeName);
+
+}  // namespace
+}  // namespace veneer::fs::testing
