@@ -1,6 +1,7 @@
 #include "store/container_store.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "store/base/beneath.h"
 #include "store/image_config.h"
 #include "store/lease.h"
+#include "store/markers.h"
 
 namespace veneer {
 namespace {
@@ -50,7 +52,9 @@ Result<> CopyRootAttributes(const tree::MergedTree& chain, int upper) {
   if (owner && fchown(upper, root.attr.uid, root.attr.gid) != 0) return Errno("chown upper");
   if (fchmod(upper, root.attr.mode & 07777) != 0) return Errno("chmod upper");
   for (const tree::Xattr& x : xattrs) {
-    if (fsetxattr(upper, x.name.c_str(), x.value.data(), x.value.size(), 0) != 0 && owner &&
+    // As the mount would store it: an image's own "trusted.overlay.opaque" is no marker of ours.
+    std::string name = markers::StoredXattrName(x.name);
+    if (fsetxattr(upper, name.c_str(), x.value.data(), x.value.size(), 0) != 0 && owner &&
         errno != ENOTSUP) {
       return Errno("setxattr " + x.name);
     }
@@ -94,7 +98,8 @@ Result<ContainerRow> CreateContainer(Store& store, const ImageId& image,
         EEXIST);
   }
   std::string folder = "containers/" + container.id;
-  TRY(EnsureDir(store.root_fd(), folder, 0711));
+  // Nobody but the owner gets at the upper: setuid files in it are the container's, not the host's.
+  TRY(EnsureDir(store.root_fd(), folder, 0700));
   auto fill = [&]() -> Result<> {
     TRY(EnsureDir(store.root_fd(), folder + "/upper", 0700));
     TRY(EnsureDir(store.root_fd(), folder + "/work", 0700));
@@ -129,9 +134,21 @@ Result<ContainerRow> FindContainer(Store& store, const std::string& name_or_id) 
 
 Result<> RemoveContainer(Store& store, const ContainerRow& container) {
   TRY_ASSIGN(WorkLease lease, WorkLease::Shared(store.root_fd()));
+  auto lock = UpperLock::Take(store, container);
+  if (!lock && lock.error().code() != ENOENT) return std::unexpected(lock.error());
   TRY(store.catalog().DeleteContainer(container.id));
   // From here it does not exist; what a crash leaves of its folder goes with the next sweep.
   return RemoveTree(store.root_fd(), "containers/" + container.id);
+}
+
+Result<UpperLock> UpperLock::Take(const Store& store, const ContainerRow& container) {
+  TRY_ASSIGN(UniqueFd upper, OpenAt(AT_FDCWD, UpperPath(store, container), O_RDONLY | O_DIRECTORY));
+  if (flock(upper.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return Errno("lock the upper of " + container.name);
+    return Invalid("container " + container.name + " is being mounted, or used by another command",
+                   EBUSY);
+  }
+  return UpperLock(std::move(upper));
 }
 
 std::string UpperPath(const Store& store, const ContainerRow& container) {

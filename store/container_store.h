@@ -7,6 +7,7 @@
 #include <string>
 
 #include "store/base/result.h"
+#include "store/base/unique_fd.h"
 #include "store/catalog.h"
 #include "store/store.h"
 
@@ -22,8 +23,19 @@ Result<ContainerRow> CreateContainer(Store& store, const ImageId& image,
 // ambiguous.
 Result<ContainerRow> FindContainer(Store& store, const std::string& name_or_id);
 
-// Deletes row and files. REQUIRES: it is not mounted (the caller looked).
+// Deletes row and files. EBUSY while its upper is locked: mounted, or read by a commit.
 Result<> RemoveContainer(Store& store, const ContainerRow& container);
+
+// The lock that a mount holds on its upper (docs/upper-format.md "Work"), for those who read or
+// remove an upper that is not mounted. EBUSY: somebody has it.
+class UpperLock {
+ public:
+  static Result<UpperLock> Take(const Store& store, const ContainerRow& container);
+
+ private:
+  explicit UpperLock(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
 
 std::string UpperPath(const Store& store, const ContainerRow& container);  // absolute
 std::string WorkPath(const Store& store, const ContainerRow& container);   // absolute

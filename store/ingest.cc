@@ -144,7 +144,8 @@ Result<> IngestSession::Publish(std::span<const StagedLayer> layers,
   bool any = false;
   for (const StagedLayer& layer : layers) {
     TRY_ASSIGN(auto known, store_.catalog().FindLayer(layer.row.diff_id));
-    if (known) continue;
+    // Known and whole; a folder that was damaged since is exchanged for this one.
+    if (known && store_.layers().IsReadable(layer.row.diff_id)) continue;
     TRY(PublishLayer(layer));
     any = true;
   }

@@ -31,8 +31,9 @@ Result<std::unique_ptr<tree::LayerTree>> LayerStore::OpenTree(const DiffId& id) 
 Result<> LayerStore::RebuildTree(const DiffId& id) {
   TRY_ASSIGN(auto session, IngestSession::Begin(store_));
   PipeSource tar([&](ByteSink& out) { return WriteTar(id, out); });
-  TRY_ASSIGN(StagedLayer layer, IngestLayerTar(*session, tar));
-  TRY(tar.Join());
+  auto ingested = IngestLayerTar(*session, tar);
+  TRY(tar.Join());  // why the tar could not be made says more than that it ended early
+  TRY_ASSIGN(StagedLayer layer, std::move(ingested));
   if (layer.row.diff_id != id)
     return Invalid("layer " + id.ToString() + " is damaged beyond its tree", EBADMSG);
   std::string from = layer.folder + "/tree", to = FolderOf(id) + "/tree";
@@ -41,6 +42,11 @@ Result<> LayerStore::RebuildTree(const DiffId& id) {
   if (renameat(session->dir_fd(), from.c_str(), store_.root_fd(), to.c_str()) != 0)
     return Errno("rename tree");
   return FsyncDir(store_.root_fd(), FolderOf(id));
+}
+
+bool LayerStore::IsReadable(const DiffId& id) {
+  auto fd = OpenAt(store_.root_fd(), FolderOf(id) + "/tree", O_RDONLY);
+  return fd && tree::LayerTree::Open(fd->get()) && Recipe(id);
 }
 
 Result<LayerStore::OpenRecipe> LayerStore::Recipe(const DiffId& id) {

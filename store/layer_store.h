@@ -32,6 +32,9 @@ class LayerStore {
   // The layer's tree; a damaged or missing one is first rebuilt. ENOENT: no such layer.
   Result<std::unique_ptr<tree::LayerTree>> OpenTree(const DiffId& id);
 
+  // Whether tree and recipe are there and their headers are sound.
+  bool IsReadable(const DiffId& id);
+
   // A recipe and the descriptor it reads from.
   struct OpenRecipe {
     UniqueFd fd;

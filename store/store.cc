@@ -47,6 +47,17 @@ const char* NetworkFilesystem(int fd) {
   }
 }
 
+// A directory that nobody else looks into: layers hold files that their images keep from most
+// users.
+Result<> OwnersOnly(int root_fd, const std::string& folder) {
+  TRY(EnsureDir(root_fd, folder, 0700));
+  TRY_ASSIGN(struct stat st, StatAt(root_fd, folder, 0));
+  if ((st.st_mode & 077) != 0 && fchmodat(root_fd, folder.c_str(), 0700, 0) != 0) {
+    return Errno("chmod " + folder);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string Store::DefaultPath() {
@@ -78,13 +89,15 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
   std::unique_ptr<Store> store(new Store(absolute, std::move(*opened)));
   for (const char* folder :
        {"objects", "layers", "chains", "containers", "ingest", "leases", "leases/mounts"}) {
-    auto made = EnsureDir(store->root_fd(), folder, 0711);
+    auto made = OwnersOnly(store->root_fd(), folder);
     if (!made) {
       return Invalid(
           "cannot create '" + absolute + "/" + folder + "': " + strerror(made.error().code()),
           made.error().code());
     }
   }
+  // Made here first, because SQLite would make it readable for everybody.
+  TRY(OpenAt(store->root_fd(), "veneer.db", O_RDWR | O_CREAT, 0600));
   TRY_ASSIGN(store->catalog_, Catalog::Open(absolute + "/veneer.db"));
   return store;
 }

@@ -23,6 +23,9 @@ namespace {
 using tree::Ino;
 using tree::kNoIno;
 
+constexpr size_t kMaxDepth =
+    1024;  // each level holds a descriptor, and a path so deep is beyond PATH_MAX soon
+
 bool SameAttributes(const tree::Attributes& a, const tree::Attributes& b) {
   return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid && a.mtime_sec == b.mtime_sec &&
          a.mtime_nsec == b.mtime_nsec;
@@ -58,8 +61,9 @@ class Walker {
     TRY_ASSIGN(UpperEntry root, Read(upper_fd, ""));
     TRY_ASSIGN(UniqueFd dir, OpenAt(upper_fd, ".", O_RDONLY | O_DIRECTORY));
     TRY_ASSIGN(UpperChange change, DirectoryChange("", &root, tree::kRootIno, tree::kRootIno));
-    return Directory(std::move(change), std::move(dir), tree::kRootIno, tree::kRootIno,
-                     /*covered=*/false);
+    TRY(Directory(std::move(change), std::move(dir), tree::kRootIno, tree::kRootIno,
+                  /*covered=*/false));
+    return NamesLeftBehind(upper_fd);
   }
 
  private:
@@ -73,7 +77,10 @@ class Walker {
   // The upper's root says which prefix its markers carry (docs/upper-format.md).
   static Result<std::string_view> UpperPrefix(int upper_fd) {
     std::string user = std::string(markers::kUserPrefix) + std::string(markers::kUpper);
-    bool unprivileged = lgetxattr((FdPath(upper_fd) + "/.").c_str(), user.c_str(), nullptr, 0) >= 0;
+    std::string trusted = std::string(markers::kTrustedPrefix) + std::string(markers::kUpper);
+    std::string root = FdPath(upper_fd) + "/.";
+    if (lgetxattr(root.c_str(), trusted.c_str(), nullptr, 0) >= 0) return markers::kTrustedPrefix;
+    bool unprivileged = lgetxattr(root.c_str(), user.c_str(), nullptr, 0) >= 0;
     return unprivileged ? markers::kUserPrefix : markers::kTrustedPrefix;
   }
 
@@ -94,7 +101,12 @@ class Walker {
       std::string_view marker = std::string_view(x.name).substr(prefix_.size());
       if (marker == markers::kOpaque) entry.opaque = x.value == "y";
       if (marker == markers::kRedirect) entry.redirect = x.value;
-      if (marker == markers::kMetacopy) entry.metacopy = markers::ParseMetacopy(x.value);
+      if (marker == markers::kMetacopy) {
+        entry.metacopy = markers::ParseMetacopy(x.value);
+        if (!entry.metacopy)
+          return Invalid("'" + name + "' in the upper has a metacopy marker of another form",
+                         EBADMSG);
+      }
       if (marker == markers::kWhiteout && S_ISREG(entry.st.st_mode) && entry.st.st_size == 0)
         entry.whiteout = true;
     }
@@ -123,11 +135,13 @@ class Walker {
   }
 
   Result<> Give(const UpperChange& change) {
-    for (size_t i = 0; i < pending_.size(); ++i) {
-      if (pending_[i]->given) continue;
-      pending_[i]->given = true;
-      TRY(visit_(pending_[i]->change));
+    for (Pending* directory : pending_) {
+      if (directory->given) continue;
+      directory->given = true;
+      given_directories_.insert(directory->change.path);
+      TRY(visit_(directory->change));
     }
+    if (S_ISDIR(change.attr.mode)) given_directories_.insert(change.path);
     return visit_(change);
   }
 
@@ -157,27 +171,33 @@ class Walker {
   }
 
   // Walks one directory. `upper` may be empty (nothing of it is in the upper), `source` is the
-  // chain's directory that shows through it, `base` the chain's directory of the same path; where
-  // the two differ everything visible is a change. `covered`: an opaque directory above hides
-  // `base` already.
+  // chain's directory that shows through it, `base` the chain's directory of the same path. Where
+  // the two differ, or an opaque directory above hides `base` (`covered`), everything visible is
+  // part of the layer.
   Result<> Directory(UpperChange self, UniqueFd upper, Ino source, Ino base, bool covered) {
-    const bool whole = source != base;
+    if (pending_.size() >= kMaxDepth) {
+      return Invalid("'/" + self.path.substr(0, 80) + "…' is nested deeper than " +
+                         std::to_string(kMaxDepth) + " directories",
+                     ENAMETOOLONG);
+    }
+    const bool whole = source != base || (covered && base != kNoIno);
     const std::string path = self.path;
     Pending pending{std::move(self)};
     pending.change.opaque = whole && base != kNoIno && !covered;
     TRY_ASSIGN(bool differs, DiffersFromBase(pending.change, base));
+    pending.change.unchanged = !differs && source == base;
     if (differs || whole) {
       pending.given = true;
       TRY(Give(pending.change));
     }
     pending_.push_back(&pending);
-    auto walked = Entries(path, upper.get(), source, base, covered || whole);
+    auto walked = Entries(path, upper.get(), source, base, whole, covered || whole);
     pending_.pop_back();
     return walked;
   }
 
-  Result<> Entries(const std::string& path, int upper, Ino source, Ino base, bool covered) {
-    const bool whole = source != base;
+  Result<> Entries(const std::string& path, int upper, Ino source, Ino base, bool whole,
+                   bool covered) {
     std::map<std::string, bool> names;  // name → it is in the upper
     if (whole && source != kNoIno) {
       TRY(chain_.ForEach(source, "", [&](const tree::DirEntry& e) {
@@ -276,6 +296,7 @@ class Walker {
     UpperChange change;
     change.path = path;
     change.kind = there == kNoIno ? ChangeKind::kAdded : ChangeKind::kModified;
+    change.unchanged = there == ino;
     change.attr = inode.attr;
     TRY_ASSIGN(change.xattrs, chain_.Xattrs(ino));
     if (S_ISLNK(inode.attr.mode)) {
@@ -289,12 +310,80 @@ class Walker {
     return Give(change);
   }
 
+  // A moved directory carried files along that have other names outside of it. The layer makes a
+  // new file of each, so it must say those names again too, or they would stay with the old one.
+  Result<> NamesLeftBehind(int upper_fd) {
+    const std::map<Ino, std::string> carried = chain_links_;
+    for (const auto& [ino, first] : carried) {
+      TRY_ASSIGN(auto names, chain_.Names(ino));
+      for (const tree::NameOf& name : names) {
+        TRY_ASSIGN(auto path, PathInChain(name));
+        TRY_ASSIGN(bool visible, ShowsThrough(upper_fd, path));
+        if (visible) TRY(GiveLink(path, ino, first));
+      }
+    }
+    return {};
+  }
+
+  Result<std::vector<std::string>> PathInChain(const tree::NameOf& name) const {
+    std::vector<std::string> path = {name.name};
+    for (Ino dir = name.parent; dir != tree::kRootIno && path.size() < kMaxDepth;) {
+      TRY_ASSIGN(auto names, chain_.Names(dir));
+      if (names.empty()) return Fail(EBADMSG, "names of a directory");
+      path.push_back(names.front().name);
+      dir = names.front().parent;
+    }
+    std::reverse(path.begin(), path.end());
+    return path;
+  }
+
+  // Whether the chain's entry at `path` is what the mount shows there.
+  Result<bool> ShowsThrough(int upper_fd, const std::vector<std::string>& path) {
+    TRY_ASSIGN(UniqueFd dir, OpenAt(upper_fd, ".", O_RDONLY | O_DIRECTORY));
+    Ino ino = tree::kRootIno;
+    for (const std::string& name : path) {
+      auto entry = Read(dir.get(), name);
+      if (!entry) {
+        if (entry.error().code() == ENOENT) return true;
+        return std::unexpected(entry.error());
+      }
+      if (entry->whiteout || !S_ISDIR(entry->st.st_mode)) return false;
+      TRY_ASSIGN(Ino source, SourceOf(*entry, ino, name));
+      TRY_ASSIGN(ino, Child(ino, name, true));
+      if (source != ino || ino == kNoIno) return false;
+      TRY_ASSIGN(dir, OpenAt(dir.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    }
+    return false;
+  }
+
+  Result<> GiveLink(const std::vector<std::string>& path, Ino ino, const std::string& first) {
+    std::string at;
+    Ino dir = tree::kRootIno;
+    for (size_t i = 0; i + 1 < path.size(); ++i) {
+      at = Join(at, path[i]);
+      TRY_ASSIGN(dir, Child(dir, path[i], true));
+      if (given_directories_.contains(at)) continue;
+      TRY_ASSIGN(UpperChange parent, DirectoryChange(at, nullptr, dir, dir));
+      parent.unchanged = true;
+      TRY(Give(parent));
+    }
+    TRY_ASSIGN(tree::Inode inode, chain_.Get(ino));
+    UpperChange link;
+    link.path = Join(at, path.back());
+    link.kind = ChangeKind::kModified;
+    link.unchanged = true;
+    link.attr = inode.attr;
+    link.hard_link = first;
+    return Give(link);
+  }
+
   const tree::MergedTree& chain_;
   const std::function<Result<>(const UpperChange&)>& visit_;
   std::string_view prefix_;
   std::vector<Pending*> pending_;
   std::map<std::pair<dev_t, ino_t>, std::string> upper_links_;
   std::map<Ino, std::string> chain_links_;
+  std::set<std::string> given_directories_;
 };
 
 }  // namespace

@@ -26,6 +26,10 @@ struct UpperChange {
   // above says it.
   bool covered = false;
 
+  // It stands as the chain has it, and a layer must say it all the same: an opaque directory above
+  // hides the chain's.
+  bool unchanged = false;
+
   tree::Attributes attr;
   std::vector<tree::Xattr> xattrs;  // as users see them, sorted by name; the markers are gone
   std::string link_target;          // symlinks

@@ -10,7 +10,12 @@
 #include "store/base/beneath.h"
 #include "store/commit.h"
 #include "store/container_store.h"
+#include "store/directory.h"
+#include "store/disk_usage.h"
 #include "store/image_reference.h"
+#include "store/json.h"
+#include "store/lease.h"
+#include "store/markers.h"
 #include "store/upper_walk.h"
 #include "tools/change_instruction.h"
 #include "tools/commands.h"
@@ -44,18 +49,20 @@ Result<> Create(Context& context, const CreateFlags& flags) {
 struct ListFlags {
   std::vector<std::string> filters;
   std::string format;
-  bool all = false, quiet = false, no_trunc = false;
+  bool all = false, quiet = false, no_trunc = false, size = false;
 };
 
 const Json kContainerHeaders = {{"ID", "CONTAINER ID"},    {"Image", "IMAGE"},
                                 {"Command", "COMMAND"},    {"CreatedAt", "CREATED AT"},
                                 {"RunningFor", "CREATED"}, {"Status", "STATUS"},
                                 {"State", "STATE"},        {"Mountpoint", "MOUNTPOINT"},
-                                {"Names", "NAMES"},        {"Size", "SIZE"}};
+                                {"Names", "NAMES"},        {"Size", "SIZE"},
+                                {"Labels", "LABELS"},      {"LocalVolumes", "LOCAL VOLUMES"},
+                                {"Mounts", "MOUNTS"},      {"Networks", "NETWORKS"},
+                                {"Ports", "PORTS"}};
 
 // The command line a container would run, as `ps` shows it.
-std::string CommandOf(const ContainerRow& container) {
-  Json config = Json::parse(container.config, nullptr, /*allow_exceptions=*/false);
+std::string CommandOf(const Json& config) {
   std::string line;
   for (const char* key : {"Entrypoint", "Cmd"}) {
     if (!config.is_object() || !config.contains(key) || !config[key].is_array()) continue;
@@ -66,31 +73,56 @@ std::string CommandOf(const ContainerRow& container) {
   return line;
 }
 
-Result<bool> Matches(const ContainerRow& container, const std::string& state,
-                     const std::vector<std::string>& filters) {
-  for (const std::string& filter : filters) {
-    size_t eq = filter.find('=');
-    if (eq == filter.npos)
-      return Invalid("invalid argument \"" + filter + "\": a filter is of the form name=value");
-    std::string key = filter.substr(0, eq), value = filter.substr(eq + 1);
-    bool keep;
-    if (key == "name") {
-      keep = container.name.find(value) != std::string::npos;
-    } else if (key == "id") {
-      keep = container.id.starts_with(value);
-    } else if (key == "status") {
-      keep = state == value;
-    } else if (key == "ancestor") {
-      keep = container.image_name == value || container.image.Hex().starts_with(value);
-    } else {
-      return Invalid("invalid filter '" + key + "'; known are ancestor, id, name, status");
-    }
-    if (!keep) return false;
+// "name=value,name=value", sorted.
+std::string LabelsOf(const Json& config) {
+  if (!config.is_object() || !config.contains("Labels") || !config["Labels"].is_object()) return "";
+  std::string line;
+  for (const auto& [name, value] : SortedMembers(config["Labels"])) {
+    if (value->is_string())
+      line += (line.empty() ? "" : ",") + *name + "=" + value->get<std::string>();
   }
-  return true;
+  return line;
+}
+
+// As docker ps -s: what the container wrote, and that with its image.
+Result<std::string> SizeOf(Store& store, const ContainerRow& container) {
+  TRY_ASSIGN(uint64_t own, AllocatedBytes(AT_FDCWD, UpperPath(store, container)));
+  TRY_ASSIGN(ImageFacts image, DescribeImage(store, container.image));
+  return HumanSize(own) + " (virtual " + HumanSize(own + static_cast<uint64_t>(image.size)) + ")";
+}
+
+struct Filter {
+  std::string key, value;
+};
+
+std::vector<Filter> ParseFilters(const std::vector<std::string>& texts) {
+  std::vector<Filter> filters;
+  for (const std::string& text : texts) {
+    size_t eq = text.find('=');
+    if (eq == text.npos)
+      throw UsageError("invalid argument \"" + text + "\": a filter is of the form name=value");
+    Filter filter{text.substr(0, eq), text.substr(eq + 1)};
+    if (filter.key != "name" && filter.key != "id" && filter.key != "status" &&
+        filter.key != "ancestor") {
+      throw UsageError("invalid filter '" + filter.key + "'; known are ancestor, id, name, status");
+    }
+    filters.push_back(filter);
+  }
+  return filters;
+}
+
+bool Matches(const ContainerRow& container, const std::string& state, const Filter& filter) {
+  const auto& [key, value] = filter;
+  if (key == "name") return container.name.find(value) != std::string::npos;
+  if (key == "id") return container.id.starts_with(value);
+  if (key == "status") return state == value;
+  return container.image_name == value || container.image.Hex().starts_with(value);
 }
 
 Result<> List(Context& context, const ListFlags& flags) {
+  const std::vector<Filter> filters = ParseFilters(flags.filters);
+  // It takes a walk through the container's files.
+  const bool size = flags.size || flags.format.find(".Size") != flags.format.npos;
   TRY_ASSIGN(Store * store, context.OpenStore());
   TRY_ASSIGN(auto containers, store->catalog().Containers());
   std::vector<Json> data;
@@ -98,19 +130,30 @@ Result<> List(Context& context, const ListFlags& flags) {
     auto mounted = MountPathOf(*store, container);
     std::string path = mounted ? *mounted : "(elsewhere)";
     std::string state = path.empty() ? "created" : "mounted";
-    TRY_ASSIGN(bool keep, Matches(container, state, flags.filters));
-    if (!keep) continue;
+    if (!std::ranges::all_of(filters,
+                             [&](const Filter& f) { return Matches(container, state, f); }))
+      continue;
     std::string id = flags.no_trunc ? container.id : ShortId(container.id);
     if (flags.quiet) {
       context.Print(id + "\n");
       continue;
     }
-    std::string command = CommandOf(container);
+    Json config = ParseJson(container.config).value_or(Json());
+    std::string command = CommandOf(config), bytes = "0B";
+    if (size) {
+      TRY_ASSIGN(bytes, SizeOf(*store, container));
+    }
     data.push_back(
         Json{{"Command", "\"" + (flags.no_trunc ? command : Ellipsis(command, 20)) + "\""},
              {"CreatedAt", FormatLocalTime(container.created_at)},
              {"ID", id},
              {"Image", container.image_name},
+             {"Labels", LabelsOf(config)},
+             {"LocalVolumes", "0"},
+             {"Mounts", ""},
+             {"Networks", ""},
+             {"Ports", ""},
+             {"Size", bytes},
              {"Mountpoint", path},
              {"Names", container.name},
              {"RunningFor", HumanSince(container.created_at, std::time(nullptr))},
@@ -118,12 +161,10 @@ Result<> List(Context& context, const ListFlags& flags) {
              {"Status", path.empty() ? "Created" : "Mounted at " + path}});
   }
   if (flags.quiet) return {};
-  TRY_ASSIGN(
-      std::string text,
-      FormatRows(
-          flags.format,
-          "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
-          kContainerHeaders, data));
+  std::string table =
+      "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
+  if (flags.size) table += "\t{{.Size}}";
+  TRY_ASSIGN(std::string text, FormatRows(flags.format, table, kContainerHeaders, data));
   context.Print(text);
   return {};
 }
@@ -154,17 +195,27 @@ Result<std::unique_ptr<tree::MergedTree>> ChainOf(Store& store, const ContainerR
 Result<> Diff(Context& context, const std::string& name) {
   TRY_ASSIGN(Store * store, context.OpenStore());
   TRY_ASSIGN(ContainerRow container, FindContainer(*store, name));
+  TRY_ASSIGN(WorkLease lease, WorkLease::Shared(store->root_fd()));
   TRY_ASSIGN(auto chain, ChainOf(*store, container));
   TRY_ASSIGN(UniqueFd upper,
              OpenAt(AT_FDCWD, UpperPath(*store, container), O_RDONLY | O_DIRECTORY));
   std::vector<std::pair<std::string, char>> changes;
   TRY(WalkUpper(upper.get(), *chain, [&](const UpperChange& change) -> Result<> {
-    if (!change.path.empty()) changes.emplace_back(change.path, static_cast<char>(change.kind));
+    if (!change.path.empty() && !change.unchanged) {
+      changes.emplace_back(change.path, static_cast<char>(change.kind));
+    }
     return {};
   }));
   std::sort(changes.begin(), changes.end());
   for (const auto& [path, kind] : changes) context.Print(fmt::format("{} /{}\n", kind, path));
   return {};
+}
+
+// docs/upper-format.md "Work": the journal of a copy-up of an inode with several names.
+bool HasUnfinishedLinks(Store& store, const ContainerRow& container) {
+  auto names = ListDirectory(AT_FDCWD, WorkPath(store, container) + "/" + markers::kWorkLinks);
+  return names && std::any_of(names->begin(), names->end(),
+                              [](const std::string& n) { return n.ends_with(".names"); });
 }
 
 struct CommitFlags {
@@ -197,14 +248,27 @@ Result<> Commit(Context& context, const CommitFlags& flags) {
   Progress progress(flags.quiet);
   options.on_bytes = [&](uint64_t n) { progress.Add(n); };
   TRY_ASSIGN(std::string path, MountPathOf(*store, container));
+  // A mount that was killed while it copied up a file with several names finishes that when it is
+  // mounted again.
+  std::optional<TemporaryMount> finished;
+  if (path.empty() && HasUnfinishedLinks(*store, container)) {
+    TRY_ASSIGN(auto mounted, TemporaryMount::Of(*store, container));
+    finished.emplace(std::move(mounted));
+    path = finished->path();
+  }
+  // Either the mount stands still while it is read, or nobody can mount it.
   std::optional<FrozenMount> frozen;
-  if (!path.empty() && flags.pause) {
+  std::optional<UpperLock> lock;
+  if (path.empty()) {
+    TRY_ASSIGN(lock, UpperLock::Take(*store, container));
+  } else if (flags.pause) {
     TRY_ASSIGN(frozen, FrozenMount::Freeze(path));
     options.fixed = [&] { return frozen->Thaw(); };
   }
   progress.Start("Committing", 0);
   auto id = CommitContainer(*store, container, options);
   progress.Done();
+  if (finished) TRY(finished->Release());
   if (!id)
     return Invalid("cannot commit " + container.name + ": " + id.error().Message(),
                    id.error().code());
@@ -225,11 +289,12 @@ void AddCreate(CLI::App& parent, Context& context) {
 void AddList(CLI::App& parent, Context& context, const std::string& name) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* c = parent.add_subcommand(name, "List containers");
-  if (name == "ls") c->alias("list");
+  if (name == "ls") c->alias("list")->alias("ps");
   c->add_flag("-a,--all", flags->all,
               "All containers (the default here: containers are mounted, not run)");
   c->add_flag("-q,--quiet", flags->quiet, "IDs only");
   c->add_flag("--no-trunc", flags->no_trunc, "Whole IDs and commands");
+  c->add_flag("-s,--size", flags->size, "Show what each takes on disk, and with its image");
   c->add_option("-f,--filter", flags->filters, "ancestor=, id=, name=, status=created|mounted")
       ->allow_extra_args(false);
   c->add_option("--format", flags->format, "table, json, or a Go template");

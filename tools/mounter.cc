@@ -28,15 +28,16 @@ namespace {
 
 const std::string kContainerSource =
     "veneer:";                       // and the container's ID: the source that mountinfo shows
+constexpr int kSettleTries = 50;     // of 10 ms: how long a mount may take to appear or to go
 constexpr int kReleaseTries = 1000;  // of 10 ms: how long a daemon may take to let go of its upper
 // The longest that a commit may hold changes up.
 constexpr uint32_t kFreezeMs = 3600 * 1000;
 
-// Options of -o are separated by commas; values escape them, as overlayfs has it.
+// Options of -o are separated by commas, which values escape.
 std::string EscapeOption(const std::string& value) {
   std::string out;
   for (char c : value) {
-    if (c == ',' || c == '\\') out += '\\';
+    if (c == ',') out += '\\';
     out += c;
   }
   return out;
@@ -150,7 +151,7 @@ Result<bool> IsMountPoint(const std::string& path) {
 
 Result<bool> UpperInUse(const std::string& upper) {
   TRY_ASSIGN(UniqueFd fd, OpenAt(AT_FDCWD, upper, O_RDONLY | O_DIRECTORY));
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return false;
+  if (flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return false;
   if (errno == EWOULDBLOCK) return true;
   return Errno("lock " + upper);
 }
@@ -176,15 +177,21 @@ Result<> Unmount(const std::string& path, const std::string& upper) {
 }
 
 Result<std::string> MountPathOf(Store& store, const ContainerRow& container) {
-  TRY_ASSIGN(auto mounts, ListMounts());
-  for (const MountedFs& mount : mounts) {
-    if (mount.source == kContainerSource + container.id) return mount.path;
+  for (int i = 0;; ++i) {
+    TRY_ASSIGN(auto mounts, ListMounts());
+    for (const MountedFs& mount : mounts) {
+      if (mount.source == kContainerSource + container.id) return mount.path;
+    }
+    TRY_ASSIGN(bool used, UpperInUse(UpperPath(store, container)));
+    if (!used) return std::string();
+    // Locked and not in the list: about to be mounted, just unmounted, or out of sight.
+    if (i == kSettleTries) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  TRY_ASSIGN(bool used, UpperInUse(UpperPath(store, container)));
-  if (!used) return std::string();
-  return Invalid("container " + container.name +
-                     " is mounted where this process cannot see it (another mount namespace)",
-                 EBUSY);
+  return Invalid(
+      "container " + container.name +
+          " is in use where this process cannot see it (another mount namespace, or a commit)",
+      EBUSY);
 }
 
 Result<> MountContainer(Store& store, const ContainerRow& container, const std::string& target) {
@@ -222,6 +229,8 @@ Result<> TemporaryMount::Release() {
 
 Result<FrozenMount> FrozenMount::Freeze(const std::string& path) {
   TRY_ASSIGN(UniqueFd root, OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY));
+  // What mappings of the mount changed is in its page cache, not yet with the daemon.
+  if (syncfs(root.get()) != 0) return Errno("sync the mount at " + path);
   if (ioctl(root.get(), fs::control::kSync) != 0) return Errno("sync the mount at " + path);
   fs::control::Freeze request{};
   request.timeout_ms = kFreezeMs;

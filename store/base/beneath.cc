@@ -23,7 +23,12 @@ struct CloseDir {
   void operator()(DIR* d) const { closedir(d); }
 };
 
-Result<> RemoveChildren(UniqueFd dir, dev_t dev) {
+// Removes what is in `dir`. Directories nested deeper than this are moved up to `top` first and
+// removed from there, so that neither descriptors nor the stack run out, however deep somebody made
+// them.
+constexpr int kMaxDepth = 64;
+
+Result<> RemoveChildren(UniqueFd dir, dev_t dev, int top, int depth, uint64_t* moved) {
   std::unique_ptr<DIR, CloseDir> stream(fdopendir(dir.get()));
   if (!stream) return Errno("fdopendir");
   int fd = dir.Release();  // owned by the stream now
@@ -51,7 +56,12 @@ Result<> RemoveChildren(UniqueFd dir, dev_t dev) {
     struct stat st;
     if (fstat(child->get(), &st) != 0) return Errno("fstat " + name);
     if (st.st_dev != dev) return Fail(EXDEV, name + " is a mount point");
-    TRY(RemoveChildren(std::move(*child), dev));
+    if (depth >= kMaxDepth) {
+      std::string to = ".veneer-deep-" + std::to_string((*moved)++);
+      if (renameat(fd, name.c_str(), top, to.c_str()) != 0) return Errno("rename " + name);
+      continue;
+    }
+    TRY(RemoveChildren(std::move(*child), dev, top, depth + 1, moved));
     if (unlinkat(fd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
       return Errno("rmdir " + name);
   }
@@ -159,7 +169,11 @@ Result<> RemoveTree(int dirfd, const std::string& path) {
     return {};
   }
   TRY_ASSIGN(UniqueFd dir, OpenAt(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  TRY(RemoveChildren(std::move(dir), st.st_dev));
+  for (uint64_t moved = 0, before = 1; moved != before;) {  // until a pass moves nothing up
+    before = moved;
+    TRY_ASSIGN(UniqueFd again, OpenAt(dir.get(), ".", O_RDONLY | O_DIRECTORY));
+    TRY(RemoveChildren(std::move(again), st.st_dev, dir.get(), 1, &moved));
+  }
   if (unlinkat(dirfd, path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
     return Errno("rmdir " + path);
   return {};

@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
+#include <map>
 
 #include "store/base/crc32c.h"
+#include "store/base/mutex.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -38,7 +41,38 @@ bool Populate(const char* map, uint64_t offset, uint64_t size) {
   return true;
 }
 
+// The page tables count every page of a mapping that was touched as this process' memory, though it
+// is page cache. Once so much was read from disk for the first time, all mappings are let go of:
+// what is used again comes back by a minor fault.
+constexpr uint64_t kMaxResident = 16 << 20;  // bytes
+
+struct Mappings {
+  Mutex mu;
+  std::map<const char*, uint64_t> sizes GUARDED_BY(mu);  // by address
+  std::atomic<uint64_t> touched{0};                      // bytes verified since they were let go of
+};
+Mappings& AllMappings() {
+  static auto* mappings = new Mappings();
+  return *mappings;
+}
+
+void Touched(uint64_t bytes) {
+  Mappings& all = AllMappings();
+  if (all.touched.fetch_add(bytes, std::memory_order_relaxed) + bytes < kMaxResident) return;
+  all.touched = 0;
+  MutexLock lock(all.mu);
+  for (const auto& [map, size] : all.sizes) {
+    ::madvise(const_cast<char*>(map), size, MADV_DONTNEED);
+  }
+}
+
 }  // namespace
+
+TreeFile::TreeFile(const char* map, uint64_t size) : map_(map), size_(size) {
+  Mappings& all = AllMappings();
+  MutexLock lock(all.mu);
+  all.sizes[map_] = size_;
+}
 
 Result<std::unique_ptr<TreeFile>> TreeFile::Open(int fd) {
   struct stat st;
@@ -53,7 +87,12 @@ Result<std::unique_ptr<TreeFile>> TreeFile::Open(int fd) {
   return file;
 }
 
-TreeFile::~TreeFile() { ::munmap(const_cast<char*>(map_), size_); }
+TreeFile::~TreeFile() {
+  Mappings& all = AllMappings();
+  MutexLock lock(all.mu);
+  all.sizes.erase(map_);
+  ::munmap(const_cast<char*>(map_), size_);
+}
 
 Result<> TreeFile::CheckHeader() {
   if (!Populate(map_, 0, kHeaderSize)) return Fail(EIO, "read tree file");
@@ -103,6 +142,7 @@ bool TreeFile::Verify(uint64_t block) const {
     return false;
   }
   verified_[block / 64].fetch_or(uint64_t{1} << (block % 64), std::memory_order_relaxed);
+  Touched(kBlockSize);
   return true;
 }
 

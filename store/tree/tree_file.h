@@ -57,7 +57,7 @@ class TreeFile {
   Result<> VerifyAll() const;
 
  private:
-  TreeFile(const char* map, uint64_t size) : map_(map), size_(size) {}
+  TreeFile(const char* map, uint64_t size);
   Result<> CheckHeader();
   // `size` bytes at `offset` of a section, verified; nullptr where they are damaged or outside of
   // it.

@@ -11,8 +11,7 @@ class ChainStoreTest : public StoreTest {
   void SetUp() override {
     StoreTest::SetUp();
     std::vector<TarFile> many = {Folder("d/")};
-    for (int i = 0; i < 2000; ++i)
-      many.push_back({"d/name-" + std::to_string(i), std::to_string(i)});
+    for (int i = 0; i < 2000; ++i) many.push_back({"d/name-" + std::to_string(i), "the same"});
     image_ = Must(AddImage(
         store(), {MakeTar(many), MakeTar({{"d/name-7", "another 7"}, {"d/.wh.name-8", ""}})}));
     layers_ = Must(store().catalog().ImageLayers(image_));

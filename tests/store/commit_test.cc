@@ -193,6 +193,74 @@ TEST_F(Commit, DirectoryRenamedOverAnotherHidesIt) {
   EXPECT_FALSE(tree.contains("d"));
 }
 
+// mv d/sub away; rm -r d; mkdir d; mv sub back: the directory is where it was, below one that hides
+// it.
+TEST_F(Commit, DirectoryMovedBackUnderARemadeParentStays) {
+  Mkdir("d");
+  Mark("d", markers::kOpaque, "y");
+  Mkdir("d/sub");
+  Mark("d/sub", markers::kRedirect, "/d/sub");
+  KeepTimes("d/sub");
+  auto tree = Tree(Run());
+  EXPECT_EQ(tree["d/sub/deep"], "deep");
+  EXPECT_FALSE(tree.contains("d/a"));
+}
+
+TEST_F(Commit, RenamedDirectoryTakesTheOtherNamesOfItsFilesAlong) {
+  ImageId linked = Must(
+      AddImage(store(), {MakeTar({Folder("in/"),
+                                  {"in/x", "linked"},
+                                  Folder("out/"),
+                                  {.path = "out/y", .content = "", .hard_link = "in/x"},
+                                  {.path = "out/gone", .content = "", .hard_link = "in/x"}})}));
+  container_ = Must(CreateContainer(store(), linked, "linked", "links"));
+  image_ = linked;
+  upper_ = UpperPath(store(), container_);
+  Whiteout("in");
+  Mkdir("moved");
+  Mark("moved", markers::kRedirect, "/in");
+  Mkdir("out");
+  Whiteout("out/gone");
+  ImageId committed = Run();
+  auto chain = Must(store().chains().Open(Must(store().catalog().ImageLayers(committed))));
+  auto x = Must(chain->LookupPath("moved/x")), y = Must(chain->LookupPath("out/y"));
+  ASSERT_TRUE(x && y);
+  EXPECT_EQ(*x, *y);
+  EXPECT_EQ(Must(chain->Get(*x)).nlink, 2u);
+  EXPECT_FALSE(Must(chain->LookupPath("out/gone")));
+}
+
+TEST_F(Commit, UnknownMetacopyIsRefusedNotRead) {
+  Write("f", "zeros");
+  Mark("f", markers::kMetacopy, "other");
+  EXPECT_EQ(CommitContainer(store(), container_, CommitOptions()).error().code(), EBADMSG);
+}
+
+TEST_F(Commit, MarkersOfAnImagesRootAreNoMarkersOfTheUpper) {
+  ASSERT_EQ(setxattr(upper_.c_str(), "user.overlay.veneer.upper", "x", 1, 0), 0);
+  ASSERT_EQ(setxattr(upper_.c_str(), "trusted.overlay.veneer.upper", "1 chain none", 12, 0), 0);
+  Write("f", "zeros!");
+  Mark("f", markers::kMetacopy, markers::FormatMetacopy({ObjectOf("file f"), 6, 9}));
+  EXPECT_EQ(Tree(Run())["f"], "file f") << "the upper's own prefix counts";
+}
+
+TEST_F(Commit, LockedUpperIsNotRemoved) {
+  auto lock = UpperLock::Take(store(), container_);
+  ASSERT_OK(lock);
+  EXPECT_EQ(RemoveContainer(store(), container_).error().code(), EBUSY);
+  EXPECT_OK(FindContainer(store(), "box"));
+  EXPECT_TRUE(std::filesystem::exists(upper_));
+}
+
+TEST_F(Commit, NobodyElseReachesAnUpper) {
+  for (const std::string& folder :
+       {PathOf("containers"), PathOf("containers/" + container_.id), PathOf("objects")}) {
+    struct stat st;
+    ASSERT_EQ(stat(folder.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 077, 0u) << folder;
+  }
+}
+
 TEST_F(Commit, MetadataOnlyChangeStoresNoContent) {
   auto objects = FilesIn("objects");
   Write("f", "");

@@ -71,6 +71,19 @@ TEST_F(BeneathTest, RemoveTreeTakesLinksNotWhatTheyName) {
   EXPECT_TRUE(RemoveTree(fd(), "inside")) << "missing is success";
 }
 
+TEST_F(BeneathTest, RemoveTreeGoesAsDeepAsDirectoriesDo) {
+  auto dir = OpenAt(fd(), "inside", O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(dir);
+  for (int i = 0; i < 3000; ++i) {
+    ASSERT_TRUE(EnsureDir(dir->get(), "d", 0755));
+    auto next = OpenAt(dir->get(), "d", O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(next);
+    dir = std::move(next);
+  }
+  ASSERT_TRUE(RemoveTree(fd(), "inside"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/inside"));
+}
+
 TEST_F(BeneathTest, RemoveTreeStopsAtMounts) {
   ASSERT_TRUE(EnsureDir(fd(), "inside/mnt", 0755));
   ASSERT_EQ(mount("none", (path_ + "/inside/mnt").c_str(), "tmpfs", 0, nullptr), 0)
