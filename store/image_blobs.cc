@@ -9,6 +9,7 @@
 
 #include "store/archive_members.h"
 #include "store/base/beneath.h"
+#include "store/layer_objects.h"
 #include "store/store.h"
 
 namespace veneer {
@@ -16,6 +17,7 @@ namespace {
 
 constexpr uint64_t kMaxBytesBlob = 16 << 20;   // one JSON document
 constexpr uint64_t kMaxBytesTotal = 64 << 20;  // all of an archive's
+constexpr size_t kMaxMembers = 200'000;        // files and links in an archive
 constexpr int kMaxLinks = 40;                  // links to follow from one path
 constexpr size_t kTarBlock = 512;
 
@@ -116,16 +118,16 @@ class BlobReader {
   Result<Blob> ReadUnnamed(const std::string& path, ByteSource& content, uint64_t size) {
     std::optional<Digest> promised = PromisedDigest(path);
     HashingSource raw(content);
+    PeekSource peeked(raw);
+    TRY_ASSIGN(std::string_view head, peeked.Peek(kTarBlock));
     if (promised) {
-      TRY_ASSIGN(auto known, KnownLayer(*promised));
+      TRY_ASSIGN(auto known, KnownLayer(*promised, DetectCompression(head)));
       if (known) {
         TRY(raw.Drain());
         TRY(Verify(raw, size, promised));
         return *known;
       }
     }
-    PeekSource peeked(raw);
-    TRY_ASSIGN(std::string_view head, peeked.Peek(kTarBlock));
     if (size <= kMaxBytesBlob && (size < kTarBlock || LooksLikeJson(head)) && !LooksLikeTar(head)) {
       std::string bytes;
       for (;;) {
@@ -133,15 +135,17 @@ class BlobReader {
         if (data.empty()) break;
         bytes.append(data);
       }
-      TRY(Verify(raw, size, promised));
-      // Short and compressed, or unnamed binary: a layer can be that small too.
-      if (DetectCompression(bytes) == Compression::kNone) return Keep(std::move(bytes));
+      if (DetectCompression(bytes) == Compression::kNone) {
+        TRY(Verify(raw, size, promised));
+        return Keep(std::move(bytes));
+      }
+      // Short and compressed: a layer can be that small too.
       struct Once : ByteSource {
         std::string_view data;
         Result<std::string_view> Next() override { return std::exchange(data, {}); }
       } again;
       again.data = bytes;
-      return ReadLayer(again, Digest::Of(bytes), size);
+      return ReadLayerFrom(again, raw, size, promised);
     }
     return ReadLayerFrom(peeked, raw, size, promised);
   }
@@ -186,25 +190,41 @@ class BlobReader {
     return layer;
   }
 
-  Result<std::optional<LayerBlob>> KnownLayer(const Digest& digest) {
+  // The layer that a blob of this digest is, if the store has it whole. A digest that names
+  // compressed bytes is theirs (OCI) or the layer's DiffID (podman): only the first stands for
+  // these bytes.
+  Result<std::optional<LayerBlob>> KnownLayer(const Digest& digest, Compression compression) {
     Catalog& catalog = session_.store().catalog();
     LayerBlob layer;
     layer.digest = digest;
+    layer.compression = compression;
     TRY_ASSIGN(auto blob, catalog.FindBlob(digest));
-    if (blob) {
+    if (blob && blob->compression == CompressionName(compression)) {
       layer.size = static_cast<uint64_t>(blob->size);
       layer.diff_id = blob->diff_id;
-      for (auto c :
-           {Compression::kGzip, Compression::kZstd, Compression::kXz, Compression::kBzip2}) {
-        if (blob->compression == CompressionName(c)) layer.compression = c;
-      }
-      return layer;
+    } else if (compression == Compression::kNone) {
+      TRY_ASSIGN(auto row, catalog.FindLayer(DiffId(digest)));
+      if (!row) return std::nullopt;
+      layer.size = static_cast<uint64_t>(row->tar_size);
+      layer.diff_id = row->diff_id;
+    } else {
+      return std::nullopt;
     }
-    TRY_ASSIGN(auto row, catalog.FindLayer(DiffId(digest)));
-    if (!row) return std::nullopt;
-    layer.size = static_cast<uint64_t>(row->tar_size);
-    layer.diff_id = row->diff_id;
+    if (!IsWhole(layer.diff_id)) return std::nullopt;
     return layer;
+  }
+
+  // Whether the store can give the layer back: what it lacks comes with the layer, read again.
+  bool IsWhole(const DiffId& layer) {
+    bool whole = true;
+    auto each =
+        ForEachObjectOfRecipe(session_.store(), layer, [&](const ObjectId& id, uint64_t size) {
+          if (!whole || size == 0) return;
+          auto st =
+              StatAt(session_.store().root_fd(), ObjectStore::PathOf(id), AT_SYMLINK_NOFOLLOW);
+          whole = st && S_ISREG(st->st_mode) && static_cast<uint64_t>(st->st_size) == size;
+        });
+    return each && whole;
   }
 
   static Result<> Verify(HashingSource& raw, uint64_t size, std::optional<Digest> promised) {
@@ -257,6 +277,8 @@ class ArchiveBlobs : public ImageBlobs {
         TRY_ASSIGN(Blob blob, reader.Read(member.path, members->content(), member.size));
         blobs_.insert_or_assign(member.path, std::move(blob));
       }
+      if (blobs_.size() + links_.size() > kMaxMembers)
+        return Invalid("the archive holds too many files", EFBIG);
     }
   }
   bool any() const { return any_; }

@@ -2,6 +2,8 @@
 
 #include <sys/utsname.h>
 
+#include "store/json.h"
+
 namespace veneer {
 namespace {
 
@@ -14,7 +16,9 @@ std::string StringAt(const nlohmann::ordered_json& json, const char* key) {
 
 Result<ImageConfig> ImageConfig::Parse(std::string_view raw) {
   ImageConfig config;
-  config.json = nlohmann::ordered_json::parse(raw, nullptr, /*allow_exceptions=*/false);
+  auto json = ParseJson(raw);
+  if (!json) return Invalid("the image config is " + json.error().Message());
+  config.json = std::move(*json);
   if (!config.json.is_object()) return Invalid("the image config is not a JSON object");
   auto rootfs = config.json.find("rootfs");
   if (rootfs == config.json.end() || !rootfs->is_object()) {

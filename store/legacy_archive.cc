@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
+
+#include "store/json.h"
 
 namespace veneer {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxLegacyLayers = 1000;
+constexpr size_t kMaxLegacyBytes = 256 << 20;  // of v1 JSON along the chains of all images
 
 std::string Text(const Json& object, const char* key) {
   auto it = object.find(key);
@@ -68,7 +70,9 @@ std::string EscapeAsGo(const std::string& json) {
 
 Result<std::vector<LegacyImage>> ReadLegacyArchive(ImageBlobs& blobs,
                                                    const std::string& repositories) {
-  Json json = Json::parse(repositories, nullptr, /*allow_exceptions=*/false);
+  auto parsed = ParseJson(repositories);
+  if (!parsed) return Invalid("'repositories' is " + parsed.error().Message(), EBADMSG);
+  const Json& json = *parsed;
   if (!json.is_object()) return Invalid("'repositories' is not a JSON object", EBADMSG);
   std::map<std::string, LegacyImage> by_id;
   for (const auto& [name, tags] : json.items()) {
@@ -79,7 +83,9 @@ Result<std::vector<LegacyImage>> ReadLegacyArchive(ImageBlobs& blobs,
     }
   }
   std::vector<LegacyImage> images;
+  size_t walked = 0;
   for (auto& [top, image] : by_id) {
+    image.top = top + "/json";
     std::set<std::string> seen;
     for (std::string id = top; !id.empty();) {
       if (!seen.insert(id).second || seen.size() > kMaxLegacyLayers) {
@@ -87,11 +93,16 @@ Result<std::vector<LegacyImage>> ReadLegacyArchive(ImageBlobs& blobs,
       }
       TRY_ASSIGN(const std::string* v1, blobs.Bytes(id + "/json"));
       if (!v1) return Invalid("'" + id + "/json' is missing", EBADMSG);
-      Json parsed = Json::parse(*v1, nullptr, /*allow_exceptions=*/false);
-      if (!parsed.is_object()) return Invalid("'" + id + "/json' is not a JSON object", EBADMSG);
-      image.v1_json.push_back(*v1);
-      if (!IsThrowaway(parsed)) image.layer_paths.push_back(id + "/layer.tar");
-      id = Text(parsed, "parent");
+      walked += v1->size() + id.size();
+      if (walked > kMaxLegacyBytes) return Invalid("its images have too many parents", EFBIG);
+      auto image_json = ParseJson(*v1);
+      if (!image_json)
+        return Invalid("'" + id + "/json' is " + image_json.error().Message(), EBADMSG);
+      if (!image_json->is_object())
+        return Invalid("'" + id + "/json' is not a JSON object", EBADMSG);
+      image.v1_json.push_back(v1);
+      if (!IsThrowaway(*image_json)) image.layer_paths.push_back(id + "/layer.tar");
+      id = Text(*image_json, "parent");
     }
     std::reverse(image.v1_json.begin(), image.v1_json.end());
     std::reverse(image.layer_paths.begin(), image.layer_paths.end());
@@ -101,12 +112,15 @@ Result<std::vector<LegacyImage>> ReadLegacyArchive(ImageBlobs& blobs,
 }
 
 Result<std::string> LegacyConfig(const LegacyImage& image, const std::vector<DiffId>& diff_ids) {
-  Json config = Json::parse(image.v1_json.back());
+  TRY_ASSIGN(Json config, ParseJson(*image.v1_json.back()));
   for (const char* key : {"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
     config.erase(key);
   Json ids = Json::array(), history = Json::array();
   for (const DiffId& id : diff_ids) ids.push_back(id.ToString());
-  for (const std::string& v1 : image.v1_json) history.push_back(HistoryOf(Json::parse(v1)));
+  for (const std::string* text : image.v1_json) {
+    TRY_ASSIGN(Json v1, ParseJson(*text));
+    history.push_back(HistoryOf(v1));
+  }
   config["rootfs"] = {{"type", "layers"}, {"diff_ids", ids}};
   config["history"] = history;
   // Docker marshals a map of raw values: its keys sorted, the order inside them kept.

@@ -15,10 +15,12 @@
 namespace veneer {
 
 struct LegacyImage {
+  std::string top;                 // "<id>/json" of its top layer
   std::vector<std::string> names;  // "repository:tag"
   std::vector<std::string>
       layer_paths;  // lowest first; layers without content ("throwaway") are left out
-  std::vector<std::string> v1_json;  // of every v1 image of the chain, lowest first
+  std::vector<const std::string*> v1_json;  // of every v1 image of the chain, lowest first; in the
+                                            // ImageBlobs it was read from
 };
 
 Result<std::vector<LegacyImage>> ReadLegacyArchive(ImageBlobs& blobs,
