@@ -294,7 +294,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     }();
   }
   if (capability) {
-    (void)fs::SetXattr(path, "security.capability", *capability, 0, XattrPath::kMagicLink);
+    TRY(fs::SetXattr(path, "security.capability", *capability, 0, XattrPath::kMagicLink));
   }
   timespec times[2] = {st.st_atim, st.st_mtim};
   if (need != Need::kEmpty && futimens(fd.get(), times) != 0) return Errno("copy-up: times");

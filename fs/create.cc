@@ -167,7 +167,11 @@ Result<std::pair<Entry, HandleId>> Overlay::TmpFile(NodeId parent, mode_t mode, 
   made.upper = true;
   if (fstat(fd.get(), &made.st) != 0) return Errno("stat");
   TRY_ASSIGN(UniqueFd kept, OpenAt(AT_FDCWD, FdPath(fd.get()), O_PATH));
-  TRY_ASSIGN(InodePtr inode, InodeOf(dir, "", made));
+  InodePtr inode;
+  {
+    ReadLock entries(dir->dir->entries);
+    TRY_ASSIGN(inode, InodeOf(dir, "", made));
+  }
   inode->RemoveName(dir.get(), "");
   {
     MutexLock lock(inode->mu);

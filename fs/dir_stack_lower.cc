@@ -39,7 +39,7 @@ std::optional<std::string> FindMarker(const std::string& path, std::string_view 
                                       XattrPath how) {
   for (std::string_view prefix : kPrefixes) {
     auto value = FindXattr(path, std::string(prefix) + std::string(marker), how);
-    if (value && *value) return std::move(**value);
+    if (value && *value) return std::move(*value);
   }
   return std::nullopt;
 }

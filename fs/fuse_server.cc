@@ -654,6 +654,7 @@ Result<> Server::Start() {
   std::vector<std::string> words = {"veneerfs", "-o", options};
   if (config_.debug) words.emplace_back("-d");
   std::vector<char*> argv;
+  argv.reserve(words.size());
   for (std::string& word : words) argv.push_back(word.data());
   fuse_args args = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
   session_ = fuse_session_new(&args, &kOperations, sizeof kOperations, this);

@@ -82,7 +82,7 @@ void LogLine(LogLevel level, const std::string& line) {
     }
   }
   text += std::string("veneerfs: ") + Word(level) + line + "\n";
-  (void)WriteAll(fd, text);  // there is nobody left to tell
+  if (!WriteAll(fd, text)) return;  // there is nobody left to tell
 }
 
 }  // namespace veneer::fs

@@ -49,7 +49,7 @@ Result<std::string> Overlay::LowerPathOf(const InodePtr& dir) {
       MutexLock lock(at->mu);
       if (!at->dir->redirect.empty()) return at->dir->redirect + path;
       if (at->names.empty()) return Fail(ENOENT, "removed directory");
-      path = "/" + at->names.front().name + path;
+      path.insert(0, "/" + at->names.front().name);
       up = at->names.front().parent;
     }
     at = std::move(up);

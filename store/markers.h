@@ -11,7 +11,6 @@
 #include <sys/sysmacros.h>
 #include <sys/types.h>
 
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -70,27 +69,35 @@ inline std::string FormatMetacopy(const Metacopy& m) {
   return "1 " + m.object.Hex() + " " + std::to_string(m.size) + " " + std::to_string(m.ino);
 }
 
+// Decimal digits only, below 2^64; nullopt for anything else.
+inline std::optional<uint64_t> ParseDecimal(std::string_view text) {
+  if (text.empty() || text.size() > 20) return std::nullopt;
+  uint64_t value = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    uint64_t digit = static_cast<uint64_t>(c - '0');
+    if (value > (UINT64_MAX - digit) / 10) return std::nullopt;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
 // nullopt: not in this form (the kernel's metacopy values are binary, or empty).
 inline std::optional<Metacopy> ParseMetacopy(std::string_view text) {
-  if (!text.starts_with("1 ") || text.size() < 2 + 64 + 4) return std::nullopt;
-  Metacopy m;
+  if (!text.starts_with("1 ") || text.size() < 2 + 64 + 4 || text[66] != ' ') return std::nullopt;
   auto digest = Digest::ParseHex(text.substr(2, 64));
-  if (!digest || text[66] != ' ') return std::nullopt;
-  m.object = ObjectId(*digest);
-  const char* end = text.data() + text.size();
-  auto size = std::from_chars(text.data() + 67, end, m.size);
-  if (size.ec != std::errc() || size.ptr == end || *size.ptr != ' ') return std::nullopt;
-  auto ino = std::from_chars(size.ptr + 1, end, m.ino);
-  if (ino.ec != std::errc() || ino.ptr != end) return std::nullopt;
-  return m;
+  std::string_view numbers = text.substr(67);
+  size_t blank = numbers.find(' ');
+  if (!digest || blank == numbers.npos) return std::nullopt;
+  auto size = ParseDecimal(numbers.substr(0, blank));
+  auto ino = ParseDecimal(numbers.substr(blank + 1));
+  if (!size || !ino) return std::nullopt;
+  return Metacopy{.object = ObjectId(*digest), .size = *size, .ino = *ino};
 }
 
 inline std::optional<uint64_t> ParseIno(std::string_view text) {
-  uint64_t ino = 0;
-  auto end = text.data() + text.size();
-  auto parsed = std::from_chars(text.data(), end, ino);
-  if (parsed.ec != std::errc() || parsed.ptr != end || ino == 0) return std::nullopt;
-  return ino;
+  auto ino = ParseDecimal(text);
+  return ino && *ino != 0 ? ino : std::nullopt;
 }
 
 // Extended attributes as users see them and as an upper or a plain lower stores them. A user's own

@@ -81,7 +81,8 @@ TEST_P(Daemon, LeavesAnothersMountAlone) {
 TEST_P(Daemon, HoldsTheLease) {
   work().Unmount();
   std::string lease = work().scratch() + "/lease";
-  UniqueFd fd(open(lease.c_str(), O_CREAT | O_RDWR, 0600));  // inherited
+  // NOLINTNEXTLINE(android-cloexec-open): it is to be inherited
+  UniqueFd fd(open(lease.c_str(), O_CREAT | O_RDWR, 0600));
   ASSERT_EQ(flock(fd.get(), LOCK_SH), 0);
   RunResult run = RunVeneerfs(
       {"-o", work().mount_options() + ",lease_fd=" + std::to_string(fd.get()), work().path()});

@@ -9,7 +9,7 @@
 namespace veneer::fs::testing {
 namespace {
 
-constexpr int kMany = 3000;
+constexpr int kMany = 1200;  // several calls of getdents
 
 class Directory : public OverEachKind {
  protected:
@@ -54,7 +54,7 @@ TEST_P(Directory, RemovingWhileReadingMissesNothing) {
 TEST_P(Directory, PositionsStayValid) {
   DIR* dir = opendir(At("many").c_str());
   ASSERT_NE(dir, nullptr);
-  for (int i = 0; i < 1000; ++i) ASSERT_NE(readdir(dir), nullptr);
+  for (int i = 0; i < 700; ++i) ASSERT_NE(readdir(dir), nullptr);
   long position = telldir(dir);
   std::string next = readdir(dir)->d_name;
   WriteFile(At("many/another"), "");
@@ -66,7 +66,11 @@ TEST_P(Directory, PositionsStayValid) {
   closedir(dir);
 }
 
-TEST_P(Directory, LongNamesAndPaths) {
+VENEER_OVER_EACH_KIND(Directory);
+
+class FewEntries : public OverEachKind {};
+
+TEST_P(FewEntries, LongNamesAndPaths) {
   std::string name(255, 'n');
   ASSERT_EQ(mkdir(At(name).c_str(), 0755), 0);
   EXPECT_EQ(mkdir(At(name + "n").c_str(), 0755), -1);
@@ -84,18 +88,18 @@ TEST_P(Directory, LongNamesAndPaths) {
   EXPECT_TRUE(file);
 }
 
-TEST_P(Directory, RemovedDirectoryInUse) {
+TEST_P(FewEntries, RemovedDirectoryInUse) {
   ASSERT_EQ(mkdir(At("gone").c_str(), 0755), 0);
   UniqueFd fd = OpenFile(At("gone"), O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(rmdir(At("gone").c_str()), 0);
   struct stat st = {};
   ASSERT_EQ(fstat(fd.get(), &st), 0);
   EXPECT_EQ(st.st_nlink, 0u);
-  EXPECT_EQ(openat(fd.get(), "x", O_CREAT | O_RDWR, 0644), -1);
+  EXPECT_EQ(openat(fd.get(), "x", O_CREAT | O_RDWR | O_CLOEXEC, 0644), -1);
   EXPECT_EQ(errno, ENOENT);
 }
 
-VENEER_OVER_EACH_KIND(Directory);
+VENEER_OVER_EACH_KIND(FewEntries);
 
 }  // namespace
 }  // namespace veneer::fs::testing

@@ -127,7 +127,8 @@ TEST_P(File, HolesStayHoles) {
 TEST_P(File, BelongsToWhoMadeIt) {
   ASSERT_EQ(AsUser(1000,
                    [&] {
-                     int fd = open(At("mine").c_str(), O_CREAT | O_EXCL | O_WRONLY, 0666);
+                     int fd =
+                         open(At("mine").c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
                      bool ok = fd >= 0 && mkdir(At("shared/dir").c_str(), 0777) == 0 &&
                                symlink("x", At("shared/link").c_str()) == 0;
                      return ok ? 0 : 1;
@@ -158,7 +159,9 @@ TEST_P(File, DefaultAclReplacesTheUmask) {
 
 TEST_P(File, PermissionsAreTheKernels) {
   ASSERT_EQ(chmod(At("f").c_str(), 0600), 0);
-  EXPECT_EQ(AsUser(1000, [&] { return open(At("f").c_str(), O_RDONLY) < 0 ? errno : 0; }), EACCES);
+  EXPECT_EQ(
+      AsUser(1000, [&] { return open(At("f").c_str(), O_RDONLY | O_CLOEXEC) < 0 ? errno : 0; }),
+      EACCES);
   EXPECT_EQ(AsUser(1000, [&] { return chmod(At("f").c_str(), 0777) != 0 ? errno : 0; }), EPERM);
 }
 
@@ -169,7 +172,7 @@ TEST_P(File, WritingClearsSetuid) {
   EXPECT_EQ(mode(), 06777u);
   ASSERT_EQ(AsUser(2000,
                    [&] {
-                     int fd = open(At("suid").c_str(), O_WRONLY);
+                     int fd = open(At("suid").c_str(), O_WRONLY | O_CLOEXEC);
                      return fd >= 0 && write(fd, "x", 1) == 1 ? 0 : 1;
                    }),
             0);
@@ -178,7 +181,9 @@ TEST_P(File, WritingClearsSetuid) {
   ASSERT_EQ(AsUser(2000, [&] { return truncate(At("suid").c_str(), 2); }), 0);
   EXPECT_EQ(mode(), 0777u);
   ASSERT_EQ(chmod(At("suid").c_str(), 06777), 0);
-  ASSERT_EQ(AsUser(2000, [&] { return open(At("suid").c_str(), O_WRONLY | O_TRUNC) < 0; }), 0);
+  ASSERT_EQ(
+      AsUser(2000, [&] { return open(At("suid").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC) < 0; }),
+      0);
   EXPECT_EQ(mode(), 0777u);
   ASSERT_EQ(chmod(At("suid").c_str(), 06755), 0);
   ASSERT_EQ(chown(At("suid").c_str(), 5, 5), 0);

@@ -29,12 +29,14 @@ class Identity : public OverEachKind {
     while (struct dirent* entry = readdir(dir)) {
       std::string name = entry->d_name;
       if (name == "..") continue;
-      struct stat st = Stat(path + "/" + name);
-      EXPECT_EQ(entry->d_ino, st.st_ino) << path << "/" << name;
+      std::string entry_path = path;
+      entry_path.append("/").append(name);
+      struct stat st = Stat(entry_path);
+      EXPECT_EQ(entry->d_ino, st.st_ino) << entry_path;
       EXPECT_EQ(st.st_dev, device);
       if (name == ".") continue;
-      EXPECT_TRUE(seen.insert(st.st_ino).second) << path << "/" << name;
-      if (S_ISDIR(st.st_mode)) CheckListings(path + "/" + name, seen);
+      EXPECT_TRUE(seen.insert(st.st_ino).second) << entry_path;
+      if (S_ISDIR(st.st_mode)) CheckListings(entry_path, seen);
     }
     closedir(dir);
   }

@@ -107,7 +107,7 @@ TEST_P(OpenMode, ReadOnlyMount) {
   ASSERT_NE(map, MAP_FAILED);
   EXPECT_EQ(map[100], 'a');
   munmap(const_cast<char*>(map), 4096);
-  EXPECT_EQ(open((work / "f").c_str(), O_RDWR), -1);
+  EXPECT_EQ(open((work / "f").c_str(), O_RDWR | O_CLOEXEC), -1);
   EXPECT_EQ(errno, EROFS);
   EXPECT_EQ(Passed(work) > 0, std::get<1>(GetParam()));
 }

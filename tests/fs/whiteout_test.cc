@@ -132,7 +132,7 @@ TEST(StackLower, ReadsOverlayAndAufsForms) {
   for (const char* name : {"/dev", "/wh", "/xwh", "/.wh.wh", "/aufs/.wh..wh..opq"}) {
     EXPECT_FALSE(Exists(mnt + name)) << name;
   }
-  EXPECT_EQ(open((mnt + "/kept").c_str(), O_WRONLY), -1);
+  EXPECT_EQ(open((mnt + "/kept").c_str(), O_WRONLY | O_CLOEXEC), -1);
   EXPECT_EQ(errno, EROFS);
   EXPECT_EQ(umount(mnt.c_str()), 0);
 }
