@@ -51,7 +51,7 @@ class OpenMode : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
     EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
     return stats.passthrough;
   }
-  WorkDir::Setup Setup(bool read_only) {
+  WorkDir::Setup SetupOf(bool read_only) {
     auto [kind, passthrough] = GetParam();
     WorkDir::Setup setup;
     setup.kind = kind;
@@ -63,7 +63,7 @@ class OpenMode : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
 };
 
 TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
-  WorkDir work(Setup(false));
+  WorkDir work(SetupOf(false));
   std::string f = work / "f";
   UniqueFd cached = OpenFile(f, O_RDONLY);  // while the data is in the lower
   EXPECT_EQ(ReadFd(cached.get())[0], 'a');
@@ -100,7 +100,7 @@ TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
 }
 
 TEST_P(OpenMode, ReadOnlyMount) {
-  WorkDir work(Setup(true));
+  WorkDir work(SetupOf(true));
   EXPECT_EQ(ReadFile(work / "f"), std::string(20000, 'a'));
   UniqueFd fd = OpenFile(work / "f", O_RDONLY);
   auto* map = static_cast<const char*>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd.get(), 0));

@@ -21,7 +21,8 @@ class Whiteout : public OverEachKind {
   }
   void RemoveAll(const std::string& dir) {
     for (const std::string& name : ListDir(dir)) {
-      std::string path = dir + "/" + name;
+      std::string path = dir;
+      path.append("/").append(name);
       if (S_ISDIR(Stat(path).st_mode)) {
         RemoveAll(path);
       } else {

@@ -229,7 +229,10 @@ std::string TreeText(const std::string& root, bool times) {
     }
     out << "\n";
     if (!S_ISDIR(st.st_mode)) return;
-    for (const std::string& name : ListDir(path)) walk(relative + "/" + name);
+    for (const std::string& name : ListDir(path)) {
+      std::string below = relative;
+      walk(below.append("/").append(name));
+    }
   };
   walk("");
   return out.str();
@@ -308,7 +311,8 @@ std::string MakeChain(const std::string& source, const std::string& store) {
     Must(builder->Add(relative, attr, object, target, xattrs));
     if (!S_ISDIR(st.st_mode)) return;
     for (const std::string& name : ListDir(path)) {
-      add(relative.empty() ? name : relative + "/" + name);
+      std::string below = relative;
+      add(below.append(relative.empty() ? "" : "/").append(name));
     }
   };
   add("");
