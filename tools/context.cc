@@ -1,5 +1,7 @@
 #include "tools/context.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <utility>
 
@@ -24,9 +26,13 @@ void Context::Run(CLI::App* command, std::function<Result<>()> body) {
 void Context::Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 void Context::Complain(const std::string& line) {
-  std::string one = line;
-  for (char& c : one) {
-    if (c == '\n') c = ' ';
+  std::string one;
+  for (unsigned char c : line) {
+    if (c < 0x20 || c == 0x7f) {
+      one += fmt::format("\\x{:02x}", c);
+    } else {
+      one += static_cast<char>(c);
+    }
   }
   std::fprintf(stderr, "veneer: %s\n", one.c_str());
 }

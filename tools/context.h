@@ -30,7 +30,7 @@ class Context {
   // Writes to standard output; a failure (a full disk behind a pipe) is the program's error in the
   // end.
   void Print(std::string_view text);
-  // One line on standard error, "veneer: …".
+  // One line on standard error, "veneer: …": control bytes of names and the like come as \xNN.
   static void Complain(const std::string& line);
 
   // The exit status, once the command has run: 0 or kExitError.
@@ -41,7 +41,8 @@ class Context {
   bool failed_ = false;
 };
 
-// Error with a usage mistake in it: exit status 125.
+// A mistake in the command line that CLI11 cannot know of, thrown by the body of a command: exit
+// status 125, told like CLI11's own.
 class UsageError : public CLI::Error {
  public:
   explicit UsageError(const std::string& text) : CLI::Error("UsageError", text, kExitUsage) {}

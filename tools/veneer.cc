@@ -1,7 +1,10 @@
 // veneer: the command. Words, output and exit statuses are Docker's where Docker has them.
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <new>
 #include <string>
 #include <vector>
@@ -74,9 +77,19 @@ std::vector<std::string> Arguments(CLI::App& app, int argc, char** argv) {
   return arguments;
 }
 
+// Of a chain every layer's files are open at once; select(2), the reason for a low limit, is not
+// used here.
+void RaiseFileLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Main(int argc, char** argv) {
   std::signal(SIGPIPE,
               SIG_IGN);  // a reader that went away is an error of write(2), told like any other
+  RaiseFileLimit();
   Context context;
   CLI::App app("Container images on copy-on-write layers: load, mount, change, commit, save.",
                "veneer");
@@ -132,6 +145,8 @@ int main(int argc, char** argv) {
     return Main(argc, argv);
   } catch (const std::bad_alloc&) {
     Context::Complain("out of memory");
-    return kExitError;
+  } catch (const std::exception& e) {
+    Context::Complain(e.what());
   }
+  return kExitError;
 }
