@@ -183,6 +183,11 @@ def oci_cases(image):
         yield f"oci-manifest-{name}", image.oci(index=changed(index, "manifests", 0, "digest", to=value))
     yield "oci-manifest-size", image.oci(index=changed(index, "manifests", 0, "size", to=3))
     yield "oci-no-layers-in-manifest", image.oci(changed(manifest, "layers", to=[]))
+    deep = good["index.json"][:-1] + b', "extra": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    yield "oci-index-json-too-deep", good | {"index.json": deep}
+    yield "oci-artifact-alone", image.oci(
+        changed(manifest, "config", "mediaType", to="application/vnd.cncf.helm.config.v1+json")
+    )
     yield "oci-indexes-too-deep", deep_index(image, 40)
 
 
@@ -198,6 +203,8 @@ def docker_cases(image):
     yield "docker-manifest-is-empty", good | {"manifest.json": b"[]"}
     yield "docker-manifest-of-numbers", good | {"manifest.json": b"[1, 2]"}
     yield "docker-manifest-too-deep", good | {"manifest.json": b"[" * 500_000}
+    yield "docker-config-too-deep", with_config(image, "extra", to=nested(400))
+    yield "docker-manifest-closed-too-deep", good | {"manifest.json": b"[" * 200_000 + b"]" * 200_000}
     yield "docker-manifest-huge", good | {"manifest.json": b'["' + b"x" * (80 << 20) + b'"]'}
     yield "docker-config-flipped", good | {config_path: flipped(good[config_path], 20)}
     yield "docker-layer-flipped", good | {layer_path: flipped(image.blob, 700)}
@@ -222,6 +229,13 @@ def docker_cases(image):
         "b/json": b'{"id": "b", "parent": "a"}',
         "b/layer.tar": image.blob,
     }
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def with_config(image, *path, to):
