@@ -5,6 +5,7 @@
 
 #include "store/container_store.h"
 #include "store/image_reference.h"
+#include "store/json.h"
 #include "tools/commands.h"
 #include "tools/go_template.h"
 #include "tools/image_lookup.h"
@@ -15,8 +16,8 @@ namespace veneer::tools {
 namespace {
 
 Json ConfigOf(const std::string& text) {
-  Json config = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  return config.is_object() ? config : Json::object();
+  auto config = ParseJson(text);
+  return config && config->is_object() ? *config : Json::object();
 }
 
 std::string TextAt(const nlohmann::ordered_json& json, const char* key) {
@@ -47,7 +48,7 @@ Result<Json> ImageDocument(Store& store, const ImageId& id) {
   document["Created"] = TextAt(config, "created");
   document["DockerVersion"] = TextAt(config, "docker_version");
   document["Author"] = TextAt(config, "author");
-  document["Config"] = config.contains("config") ? Json::parse(config["config"].dump()) : Json();
+  document["Config"] = config.contains("config") ? config["config"] : Json();
   document["Architecture"] = TextAt(config, "architecture");
   if (std::string variant = TextAt(config, "variant"); !variant.empty())
     document["Variant"] = variant;
