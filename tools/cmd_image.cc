@@ -8,6 +8,7 @@
 #include <set>
 
 #include "store/image_reference.h"
+#include "store/lease.h"
 #include "store/maintenance.h"
 #include "tools/commands.h"
 #include "tools/history_format.h"
@@ -74,7 +75,7 @@ Result<> ApplyFilters(Store& store, const std::vector<std::string>& filters,
   for (const std::string& filter : filters) {
     size_t eq = filter.find('=');
     if (eq == filter.npos)
-      return Invalid("invalid argument \"" + filter + "\": a filter is of the form name=value");
+      throw UsageError("invalid argument \"" + filter + "\": a filter is of the form name=value");
     std::string key = filter.substr(0, eq), value = filter.substr(eq + 1);
     std::function<bool(const ImageLine&)> keep;
     if (key == "dangling") {
@@ -93,8 +94,8 @@ Result<> ApplyFilters(Store& store, const std::vector<std::string>& filters,
         return before ? CreatedAt(*l.image) < limit : limit < CreatedAt(*l.image);
       };
     } else {
-      return Invalid("invalid filter '" + key +
-                     "'; known are before, dangling, label, reference, since");
+      throw UsageError("invalid filter '" + key +
+                       "'; known are before, dangling, label, reference, since");
     }
     std::erase_if(lines, [&](const ImageLine& l) { return !keep(l); });
   }
@@ -128,12 +129,11 @@ Result<> Images(Context& context, const ImagesFlags& flags) {
   });
   TRY_ASSIGN(auto lines, LinesOf(images));
   if (!flags.repository.empty()) {
-    TRY_ASSIGN(ImageReference wanted, ImageReference::Parse(flags.repository));
-    bool with_tag =
-        flags.repository.find(':', flags.repository.rfind('/') + 1) != flags.repository.npos;
-    std::erase_if(lines, [&](const ImageLine& l) {
-      return l.repository != wanted.FamiliarName() || (with_tag && l.tag != wanted.tag());
-    });
+    std::string pattern = flags.repository;
+    // docker.io/library/debian is listed as debian.
+    if (auto name = ImageReference::Parse(pattern))
+      pattern = IsNameOnly(pattern) ? name->FamiliarName() : name->Familiar();
+    std::erase_if(lines, [&](const ImageLine& l) { return !MatchesReference(pattern, l); });
   }
   TRY(ApplyFilters(*store, flags.filters, lines));
   TRY_ASSIGN(auto containers, store->catalog().Containers());
@@ -201,9 +201,12 @@ Result<> Tag(Context& context, const std::string& source, const std::string& tar
   TRY_ASSIGN(ImageReference reference, ImageReference::Parse(target));
   if (reference.digest()) return Invalid("refusing to create a tag with a digest reference");
   TRY_ASSIGN(Store * store, context.OpenStore());
-  TRY_ASSIGN(ResolvedImage image, ResolveImage(*store, source));
-  return store->catalog().InTransaction(
-      [&] { return store->catalog().SetReference(reference.Canonical(), image.id); });
+  TRY_ASSIGN(WorkLease lease, WorkLease::Shared(store->root_fd()));
+  // In one transaction: the image must not be removed between the two.
+  return store->catalog().InTransaction([&]() -> Result<> {
+    TRY_ASSIGN(ResolvedImage image, ResolveImage(*store, source));
+    return store->catalog().SetReference(reference.Canonical(), image.id);
+  });
 }
 
 // Removes one name, or an image with all of its names; what no image needs any more goes with it.
@@ -259,7 +262,7 @@ void AddImages(CLI::App& parent, Context& context, const std::string& name) {
   CLI::App* c = parent.add_subcommand(name, "List images");
   if (name == "ls") c->alias("list");
   c->add_option("REPOSITORY", flags->repository,
-                "Only images of this name, with :TAG only that one");
+                "Only images of this name or shell pattern, with or without :TAG");
   c->add_flag("-a,--all", flags->all, "All images (there are no hidden ones)");
   c->add_flag("-q,--quiet", flags->quiet, "IDs only");
   c->add_flag("--no-trunc", flags->no_trunc, "Whole IDs");

@@ -106,13 +106,13 @@ struct PruneFlags {
 };
 
 Result<bool> Confirmed(Context& context, const PruneFlags& flags) {
-  if (flags.force || !isatty(STDIN_FILENO)) return true;
+  if (flags.force) return true;
   context.Print(fmt::format(
       "WARNING! This will remove:\n  - {}\n  - everything that nothing refers to\n\n"
       "Are you sure you want to continue? [y/N] ",
       flags.all ? "all images without a container" : "all images without a name or a container"));
   std::fflush(stdout);
-  std::string answer;
+  std::string answer;  // at the end of input: no
   std::getline(std::cin, answer);
   return answer == "y" || answer == "Y" || answer == "yes";
 }

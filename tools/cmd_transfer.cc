@@ -27,7 +27,9 @@
 namespace veneer::tools {
 namespace {
 
-// Standard output, or a file that gets its name only when it is whole.
+// Standard output, or a file that gets its name only when it is whole and on disk: until then it
+// has none, so that nothing is left of it when this process is ended. (A temporary name, where the
+// filesystem has no unnamed files.)
 class OutputFile {
  public:
   static Result<OutputFile> Open(const std::string& path) {
@@ -43,17 +45,20 @@ class OutputFile {
     if (stat(path.c_str(), &st) == 0 &&
         !S_ISREG(st.st_mode)) {  // a pipe or a device: there is no name to guard
       if (S_ISDIR(st.st_mode)) return Invalid("'" + path + "' is a directory; name a file", EISDIR);
-      auto opened = OpenAt(AT_FDCWD, path, O_WRONLY);
-      if (!opened)
-        return Invalid("cannot write '" + path + "': " + strerror(opened.error().code()));
-      out.fd_ = std::move(*opened);
+      TRY_ASSIGN(out.fd_, Checked(path, OpenAt(AT_FDCWD, path, O_WRONLY)));
       return out;
     }
     out.path_ = path;
-    out.temporary_ = path + ".tmp-" + RandomHex().substr(0, 8);
-    auto opened = OpenAt(AT_FDCWD, out.temporary_, O_WRONLY | O_CREAT | O_EXCL, 0644);
-    if (!opened) return Invalid("cannot write '" + path + "': " + strerror(opened.error().code()));
-    out.fd_ = std::move(*opened);
+    std::string folder = std::filesystem::path(path).parent_path();
+    auto unnamed = OpenAt(AT_FDCWD, folder.empty() ? "." : folder, O_TMPFILE | O_WRONLY, 0644);
+    if (unnamed) {
+      out.fd_ = std::move(*unnamed);
+      return out;
+    }
+    out.temporary_ = TemporaryName(path);
+    auto named = OpenAt(AT_FDCWD, out.temporary_, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (!named) out.temporary_.clear();
+    TRY_ASSIGN(out.fd_, Checked(path, std::move(named)));
     return out;
   }
   OutputFile(OutputFile&& other) noexcept
@@ -66,16 +71,37 @@ class OutputFile {
   }
   int fd() const { return fd_.get(); }
   Result<> Commit() {
-    if (temporary_.empty()) return {};
-    if (rename(temporary_.c_str(), path_.c_str()) != 0) {
-      return Invalid("cannot write '" + path_ + "': " + strerror(errno));
+    if (path_.empty()) return {};
+    if (fsync(fd_.get()) != 0) return Failed(path_, errno);
+    if (temporary_.empty()) {
+      // linkat(2) does not replace what has the name; rename(2) does.
+      std::string name = TemporaryName(path_);
+      if (linkat(AT_FDCWD, FdPath(fd_.get()).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) !=
+          0)
+        return Failed(path_, errno);
+      temporary_ = name;
     }
+    if (rename(temporary_.c_str(), path_.c_str()) != 0) return Failed(path_, errno);
     temporary_.clear();
+    std::string folder = std::filesystem::path(path_).parent_path();
+    auto synced = FsyncDir(AT_FDCWD, folder.empty() ? "." : folder);
+    if (!synced) return Failed(path_, synced.error().code());
     return {};
   }
 
  private:
   OutputFile() = default;
+  static std::string TemporaryName(const std::string& path) {
+    return path + ".tmp-" + RandomHex().substr(0, 8);
+  }
+  static std::unexpected<Error> Failed(const std::string& path, int code) {
+    return Invalid("cannot write '" + path + "': " + strerror(code), code);
+  }
+  static Result<UniqueFd> Checked(const std::string& path, Result<UniqueFd> opened) {
+    if (!opened) return Failed(path, opened.error().code());
+    return opened;
+  }
+
   UniqueFd fd_;
   std::string path_;
   std::string temporary_;
@@ -114,8 +140,8 @@ struct LoadFlags {
 Result<> Load(Context& context, const LoadFlags& flags) {
   LoadOptions options;
   if (!flags.platform.empty()) {
-    if (!flags.platform.starts_with("linux/")) {
-      return Invalid("--platform '" + flags.platform + "' is not of the form linux/ARCHITECTURE");
+    if (!flags.platform.starts_with("linux/") || flags.platform.size() == 6) {
+      throw UsageError("--platform '" + flags.platform + "' is not of the form linux/ARCHITECTURE");
     }
     options.architecture = flags.platform.substr(6, flags.platform.find('/', 6) - 6);
   }
@@ -159,15 +185,35 @@ struct SaveFlags {
   std::string format = "docker";
 };
 
+// As docker save: a repository's name alone means all of its tags.
+Result<std::vector<ResolvedImage>> ImagesCalled(Store& store, const std::string& text) {
+  std::vector<ResolvedImage> images;
+  auto wanted = ImageReference::Parse(text);
+  if (wanted && IsNameOnly(text)) {
+    TRY_ASSIGN(auto rows, store.catalog().References());
+    for (const ReferenceRow& row : rows) {
+      TRY_ASSIGN(ImageReference reference, ImageReference::Parse(row.name));
+      if (reference.Name() == wanted->Name() && !reference.digest())
+        images.push_back({row.image, row.name});
+    }
+  }
+  if (!images.empty()) return images;
+  TRY_ASSIGN(ResolvedImage image, ResolveImage(store, text));
+  images.push_back(image);
+  return images;
+}
+
 Result<> Save(Context& context, const SaveFlags& flags) {
   TRY_ASSIGN(Store * store, context.OpenStore());
   std::vector<SaveItem> items;
   for (const std::string& text : flags.images) {
-    TRY_ASSIGN(ResolvedImage image, ResolveImage(*store, text));
-    auto same = std::find_if(items.begin(), items.end(),
-                             [&](const SaveItem& i) { return i.image == image.id; });
-    if (same == items.end()) same = items.insert(items.end(), {image.id, {}});
-    if (!image.reference.empty()) same->references.push_back(image.reference);
+    TRY_ASSIGN(auto images, ImagesCalled(*store, text));
+    for (const ResolvedImage& image : images) {
+      auto same = std::find_if(items.begin(), items.end(),
+                               [&](const SaveItem& i) { return i.image == image.id; });
+      if (same == items.end()) same = items.insert(items.end(), {image.id, {}});
+      if (!image.reference.empty()) same->references.push_back(image.reference);
+    }
   }
   std::error_code ec;
   bool directory = flags.output.ends_with('/') || std::filesystem::is_directory(flags.output, ec);
@@ -205,6 +251,7 @@ Result<> Import(Context& context, const ImportFlags& flags) {
   TRY(ApplyChanges(flags.changes, options.config));
   if (!flags.reference.empty()) {
     TRY_ASSIGN(ImageReference reference, ImageReference::Parse(flags.reference));
+    if (reference.digest()) return Invalid("refusing to create a tag with a digest reference");
     options.reference = reference.Canonical();
   }
   options.message = flags.message.empty() ? "Imported from " + flags.input : flags.message;
@@ -268,7 +315,7 @@ void AddSave(CLI::App& parent, Context& context) {
   auto flags = std::make_shared<SaveFlags>();
   CLI::App* c = parent.add_subcommand(
       "save", "Save images to an archive that docker, podman and skopeo read");
-  c->add_option("IMAGE", flags->images, "Images to save")->required();
+  c->add_option("IMAGE", flags->images, "Images to save; of a name without a tag all")->required();
   c->add_option("-o,--output", flags->output,
                 "File, or directory with --format oci (default: standard output)");
   c->add_option("--format", flags->format, "docker or oci")

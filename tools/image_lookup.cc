@@ -32,6 +32,10 @@ Result<ResolvedImage> ResolveImage(Store& store, const std::string& text) {
   return Invalid("No such image: " + text, ENOENT);
 }
 
+bool IsNameOnly(const std::string& text) {
+  return text.find_first_of(":@", text.rfind('/') + 1) == text.npos;
+}
+
 Result<ImageFacts> DescribeImage(Store& store, const ImageId& id) {
   ImageFacts facts;
   facts.id = id;

@@ -20,6 +20,9 @@ struct ResolvedImage {
 // unambiguous prefix of one). ENOENT "No such image: …".
 Result<ResolvedImage> ResolveImage(Store& store, const std::string& text);
 
+// Whether a reference, as a person wrote it, has neither tag nor digest.
+bool IsNameOnly(const std::string& text);
+
 // Everything about an image that listings show.
 struct ImageFacts {
   ImageId id;

@@ -3,6 +3,7 @@
 # timeout: 300
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
+need jq
 
 quietly veneer load -i "$(small_image)"
 id=$(veneer images -q --no-trunc)
@@ -23,6 +24,15 @@ expect_eq "a name as filter" "localhost:5000/x/y" "$(veneer images --format '{{.
 expect_eq "the reference filter" "1.2" "$(veneer images --filter 'reference=*/x/y' --format '{{.Tag}}')"
 expect_eq "RepoTags" '["veneer/small:latest","localhost:5000/x/y:1.2"]' "$(veneer inspect -f '{{json .RepoTags}}' veneer/small)"
 [[ $(veneer inspect veneer/small) == '['*'"Id": "sha256:'*']' ]] || fail "inspect prints no list of documents"
+expect_eq "a pattern as filter" "localhost:5000/x/y" "$(veneer images --format '{{.Repository}}' '*/x/*')"
+expect_eq "a pattern of nothing" "" "$(veneer images -q 'small*')"
+expect_eq "the whole name of an image" "veneer/small" \
+  "$(veneer images --format '{{.Repository}}' docker.io/veneer/small)"
+veneer tag veneer/small localhost:5000/x/y:1.3
+repo_tags() { veneer save "$1" | tar -xOf - manifest.json | jq -c '.[0].RepoTags'; }
+expect_eq "save of a repository" '["localhost:5000/x/y:1.2","localhost:5000/x/y:1.3"]' "$(repo_tags localhost:5000/x/y)"
+expect_eq "save of a tag" '["localhost:5000/x/y:1.3"]' "$(repo_tags localhost:5000/x/y:1.3)"
+quietly veneer rmi localhost:5000/x/y:1.3
 expect_eq "one name less" "Untagged: localhost:5000/x/y:1.2" "$(veneer rmi localhost:5000/x/y:1.2)"
 
 expect_error 1 '*No such image: nobody*' veneer history nobody
@@ -34,6 +44,11 @@ expect_error 125 '*' veneer frobnicate
 expect_error 125 '*' veneer images --no-such-option
 expect_error 125 '*' veneer tag only-one
 expect_error 125 '*' veneer save --format tar veneer/small
+expect_error 125 '*invalid argument "nonsense"*' veneer images --filter nonsense
+expect_error 125 "*invalid filter 'color'*" veneer images --filter color=red
+expect_error 125 "*invalid filter 'color'*" veneer ps --filter color=red
+expect_error 125 "*linux/ARCHITECTURE*" veneer load --platform arm64 -i "$(small_image)"
+expect_error 1 '*No such image: sha256:no\\x0abody\\x1b\\x7f*' veneer history $'sha256:no\nbody\e\x7f'
 expect_error 1 '*template parsing error*' veneer images --format '{{.Nope'
 status=0
 said=$(veneer inspect nobody 2>"$WORK/inspect.err") || status=$?
@@ -46,6 +61,11 @@ expect_error 1 '*Conflict. The container name "/box" is already in use*' veneer 
 expect_error 1 '*Invalid container name (-x)*' veneer create --name=-x veneer/small
 expect_eq "a fresh container's diff" "" "$(veneer diff box)"
 expect_eq "ps" "box veneer/small Created" "$(veneer ps --format '{{.Names}} {{.Image}} {{.Status}}')"
+expect_eq "ps in the long form" "box" "$(veneer container ps --format '{{.Names}}')"
+expect_eq "fields without content" "0B|||0||" \
+  "$(veneer ps --format json | jq -r '[.Size,.Labels,.Mounts,.LocalVolumes,.Networks,.Ports]|join("|")')"
+[[ $(veneer ps --format '{{.Size}}') == *B\ \(virtual\ *B\) ]] || fail "ps's Size is $(veneer ps --format '{{.Size}}')"
+[[ $(veneer ps -s | head -n 1) == *SIZE ]] || fail "ps -s has no SIZE"
 expect_eq "the long form of ps" "$(veneer ps -aq --no-trunc)" "$(veneer container ls -q --no-trunc)"
 mkdir "$WORK/mnt"
 expect_error 1 "*no-such-dir*" veneer mount box "$WORK/no-such-dir"
@@ -106,6 +126,23 @@ tree_listing.py "$WORK/mnt" --below --nlink >"$WORK/mounted"
 tree_listing.py "$WORK/flat" --below --nlink >"$WORK/imported"
 expect_same "the imported tree" "$WORK/mounted" "$WORK/imported"
 expect_error 1 '*nothing.tar*' veneer import "$WORK/nothing.tar"
+expect_error 1 '*digest reference*' veneer import "$WORK/tree.tar" "e2e/flat@$id"
+
+# ---- output that is not finished leaves nothing ---------------------------------------------------
+mkdir "$WORK/out"
+echo before >"$WORK/out/kept.tar"
+expect_error 1 '*No such image: nobody*' veneer save -o "$WORK/out/kept.tar" nobody
+expect_eq "what failed to be saved over" before "$(<"$WORK/out/kept.tar")"
+quietly veneer save -o "$WORK/out/kept.tar" veneer/small
+quietly veneer load -i "$WORK/out/kept.tar"
+for seconds in 0.01 0.02 0.05; do
+  for signal in INT TERM; do
+    timeout -s "$signal" "$seconds" veneer export -o "$WORK/out/export.tar" box 2>/dev/null || true
+  done
+done
+ls "$WORK/out" >"$WORK/left"
+grep -q '\.tmp-' "$WORK/left" && fail "left behind: $(<"$WORK/left")"
+expect_error 1 "*cannot write '$WORK/none/x.tar': No such file or directory" veneer save -o "$WORK/none/x.tar" veneer/small
 
 # ---- taking it all away --------------------------------------------------------------------------
 expect_error 1 '*is using the image*' veneer rmi veneer/small
@@ -113,7 +150,12 @@ veneer umount "$WORK/mnt"
 expect_error 1 '*is not mounted*' veneer umount box
 # A mounted image's data stays while it is mounted, whatever is removed.
 veneer rmi e2e/flat >/dev/null
-veneer system prune -f >/dev/null
+# Without an answer prune does nothing.
+veneer system prune </dev/null >/dev/null
+echo n | veneer system prune >/dev/null
+expect_eq "a dangling image that prune asked about" "1" "$(veneer images --filter dangling=true -q | wc -l)"
+echo y | veneer system prune >/dev/null
+expect_eq "a dangling image after prune" "0" "$(veneer images --filter dangling=true -q | wc -l)"
 tree_listing.py "$WORK/flat" --below --nlink >"$WORK/again"
 expect_same "a mounted image after rmi and prune" "$WORK/imported" "$WORK/again"
 veneer umount "$WORK/flat"
