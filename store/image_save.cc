@@ -7,6 +7,7 @@
 
 #include "store/image_config.h"
 #include "store/image_reference.h"
+#include "store/json.h"
 #include "store/layout_target.h"
 #include "store/lease.h"
 
@@ -198,10 +199,11 @@ std::string AnnotationOf(const Json& entry, const char* key) {
 
 Result<std::vector<Json>> EntriesOf(const std::string& index) {
   if (index.empty()) return std::vector<Json>{};
-  Json parsed = Json::parse(index, nullptr, false);
-  if (!parsed.is_object() || !parsed.contains("manifests") || !parsed["manifests"].is_array())
+  auto parsed = ParseJson(index);
+  if (!parsed || !parsed->is_object() || !parsed->contains("manifests") ||
+      !(*parsed)["manifests"].is_array())
     return Invalid("the layout's index.json is damaged", EBADMSG);
-  return parsed["manifests"].get<std::vector<Json>>();
+  return (*parsed)["manifests"].get<std::vector<Json>>();
 }
 
 // `present` with `added` to it: entries of the same name are replaced, equal ones are not doubled.

@@ -279,6 +279,19 @@ TEST_F(ImageSaveTest, FilesMayBeLargerThanUstarCanSay) {
   archive_read_free(a);
 }
 
+TEST_F(ImageSaveTest, ALayoutWithADamagedIndexIsNotAddedTo) {
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  for (const std::string& manifests : {std::string("1"), deep}) {
+    std::string directory = base_ + "/layout";
+    ASSERT_OK(SaveLayout(store(), items_, directory));
+    std::ofstream(directory + "/index.json") << "{\"manifests\":" << manifests << "}";
+    auto saved = SaveLayout(store(), items_, directory);
+    ASSERT_FALSE(saved) << manifests.substr(0, 3);
+    EXPECT_EQ(saved.error().code(), EBADMSG);
+    std::filesystem::remove_all(directory);
+  }
+}
+
 TEST_F(ImageSaveTest, AStreamOfAnotherSizeFails) {
   StringSink sink;
   auto target = Must(LayoutTarget::Tar(sink));
