@@ -38,7 +38,7 @@ struct Stats {
 };
 
 struct Freeze {
-  __u32 timeout_ms;  // thaws by itself after this long; 0 and above 60,000: 60,000
+  __u32 timeout_ms;  // thaws by itself after this long; 0 and above 3,600,000: 3,600,000
   __u32 reserved;
 };
 

@@ -13,7 +13,9 @@ namespace veneer::fs {
 
 class FreezeGate {
  public:
-  static constexpr std::chrono::milliseconds kLongest{60'000};
+  // As long as a commit of a large upper may take; closing the descriptor that asked opens the gate
+  // at once.
+  static constexpr std::chrono::milliseconds kLongest{3600 * 1000};
 
   // Waits until the gate is open; the gate cannot close until Leave().
   void Enter();

@@ -179,6 +179,11 @@ Result<Options> ParseOptions(std::span<const std::string> args, bool as_root) {
     // What a root filesystem needs; given options come later, and win.
     out.mount_options.insert(out.mount_options.begin(), {"suid", "dev", "noatime"});
   }
+  if (out.read_only && !out.upperdir.empty()) {
+    return Invalid(
+        "upperdir=" + out.upperdir +
+        " cannot be mounted with ro: leave one of them out, or give it as the first lowerdir");
+  }
   if (out.upperdir.empty()) out.read_only = true;
   return out;
 }

@@ -91,7 +91,8 @@ Result<struct stat> TreeLower::Attr(const LowerRef& ref) {
   TRY_ASSIGN(tree::Inode inode, Checked(tree_->Get(ref.ino)));
   struct stat st = {};
   st.st_ino = ref.ino;
-  st.st_mode = inode.attr.mode;
+  // Permissions of a symlink mean nothing, and no host shows others; tars carry what they like.
+  st.st_mode = S_ISLNK(inode.attr.mode) ? S_IFLNK | 0777 : inode.attr.mode;
   st.st_nlink = inode.nlink;
   st.st_uid = inode.attr.uid;
   st.st_gid = inode.attr.gid;

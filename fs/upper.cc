@@ -21,9 +21,18 @@ std::string Holder(int workfd) {
   return "veneerfs, process " + *text;
 }
 
+constexpr int kLockTries = 20;
+constexpr useconds_t kLockPauseUs = 10'000;
+
 Result<UniqueFd> OpenWorkDir(int workfd, const char* name) {
   TRY(EnsureDir(workfd, name, 0700));
-  return OpenAt(workfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  TRY_ASSIGN(UniqueFd dir, OpenAt(workfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  // A default ACL on workdir must not reach what is made here and moved to the upper.
+  for (const char* acl : {"system.posix_acl_default", "system.posix_acl_access"}) {
+    if (fremovexattr(dir.get(), acl) != 0 && errno != ENODATA && errno != ENOTSUP)
+      return Errno("work directory");
+  }
+  return dir;
 }
 
 }  // namespace
@@ -73,7 +82,15 @@ Upper::~Upper() {
 
 Result<> Upper::Lock() {
   for (int fd : {root_.get(), work_.get()}) {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) continue;
+    // Who only looks whether it is locked holds it for an instant; a mount that just ended, for a
+    // few.
+    int taken = -1;
+    for (int i = 0; i < kLockTries; ++i) {
+      taken = flock(fd, LOCK_EX | LOCK_NB);
+      if (taken == 0 || errno != EWOULDBLOCK) break;
+      if (i + 1 < kLockTries) usleep(kLockPauseUs);
+    }
+    if (taken == 0) continue;
     if (errno != EWOULDBLOCK) return Errno("locking the upper directory");
     const char* what = fd == root_.get() ? "upperdir " : "workdir of upperdir ";
     return Invalid(what + path_ + " is in use by " + Holder(work_.get()), EBUSY);

@@ -13,6 +13,7 @@
 #include "fs/fuse_server.h"
 #include "fs/log.h"
 #include "fs/options.h"
+#include "fs/overlap.h"
 #include "fs/overlay.h"
 #include "fs/tree_lower.h"
 #include "store/base/beneath.h"
@@ -40,6 +41,7 @@ Result<std::unique_ptr<Overlay>> OpenOverlay(const Options& options) {
     TRY_ASSIGN(parts.lower, TreeLower::Open(options.chain, options.objects));
   }
   if (!options.read_only) {
+    TRY(RefuseOverlap(options.upperdir, options.workdir, options.lowerdirs));
     Upper::Options upper;
     upper.upperdir = options.upperdir;
     upper.workdir = options.workdir;
@@ -107,7 +109,17 @@ Result<> Run(Options options, int ready_pipe) {
   return server->Serve();
 }
 
+// Descriptors 0 to 2 are taken by something harmless, so that none of ours is: they are replaced
+// when the daemon leaves the terminal.
+void TakeStandardDescriptors() {
+  for (int fd = 0; fd >= 0 && fd <= STDERR_FILENO;) {
+    fd = open("/dev/null", O_RDWR);  // NOLINT(android-cloexec-open): these are inherited
+    if (fd > STDERR_FILENO) close(fd);
+  }
+}
+
 int Main(int argc, char** argv) {
+  TakeStandardDescriptors();
   std::vector<std::string> args(argv + 1, argv + argc);
   auto options = ParseOptions(args, geteuid() == 0);
   if (!options) {

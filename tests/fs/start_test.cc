@@ -1,0 +1,85 @@
+// How veneerfs starts: what it refuses to mount, and what it must not take for granted.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace veneer::fs {
+namespace {
+
+class StartTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "veneer-start-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    base_ = pattern;
+    for (const char* name : {"lower", "lower/inside", "upper", "work", "mnt"}) {
+      std::filesystem::create_directory(base_ + "/" + name);
+    }
+    std::ofstream(base_ + "/lower/file") << "lower";
+  }
+  void TearDown() override {
+    umount2((base_ + "/mnt").c_str(), MNT_DETACH);
+    std::filesystem::remove_all(base_);
+  }
+
+  // Runs veneerfs in base_ and returns its exit status; `said` is its standard error.
+  int Start(const std::string& options, const std::string& redirections = "") {
+    std::string command = "cd '" + base_ + "' && exec " + VENEER_BIN + "/veneerfs -o " + options +
+                          " mnt " + (redirections.empty() ? "2>said" : redirections);
+    int status = std::system(command.c_str());
+    std::ifstream file(base_ + "/said");
+    said_.assign(std::istreambuf_iterator<char>(file), {});
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  std::string base_;
+  std::string said_;
+};
+
+TEST_F(StartTest, OverlappingDirectoriesAreRefused) {
+  for (const char* options :
+       {"lowerdir=lower,upperdir=lower,workdir=work",
+        "lowerdir=lower/inside,upperdir=lower,workdir=work",
+        "lowerdir=upper,upperdir=lower,workdir=upper", "lowerdir=lower,upperdir=work,workdir=work",
+        "lowerdir=lower,upperdir=.,workdir=work"}) {
+    EXPECT_NE(Start(options), 0) << options;
+    EXPECT_TRUE(said_.starts_with("veneerfs: ")) << said_;
+    EXPECT_EQ(std::count(said_.begin(), said_.end(), '\n'), 1) << said_;
+  }
+}
+
+TEST_F(StartTest, UpperInsideALowerIsAllowed) {
+  std::filesystem::create_directory(base_ + "/lower/u");
+  std::filesystem::create_directory(base_ + "/lower/w");
+  EXPECT_EQ(Start("lowerdir=lower,upperdir=lower/u,workdir=lower/w"), 0) << said_;
+}
+
+TEST_F(StartTest, ReadOnlyWithAnUpperIsRefusedRatherThanIgnoringIt) {
+  EXPECT_NE(Start("lowerdir=lower,upperdir=upper,workdir=work,ro"), 0);
+  EXPECT_NE(said_.find("upperdir"), std::string::npos) << said_;
+}
+
+TEST_F(StartTest, ClosedStandardDescriptorsDoNotMatter) {
+  ASSERT_EQ(Start("lowerdir=lower,upperdir=upper,workdir=work", "<&- >&- 2>&-"), 0);
+  std::ofstream(base_ + "/mnt/new") << "new";
+  EXPECT_TRUE(std::filesystem::exists(base_ + "/upper/new"));
+  EXPECT_TRUE(std::filesystem::exists(base_ + "/mnt/file"));
+}
+
+TEST_F(StartTest, DefaultAclOfTheWorkDirectoryStaysThere) {
+  ASSERT_EQ(std::system(("setfacl -d -m u:99:rwx '" + base_ + "/work'").c_str()), 0);
+  ASSERT_EQ(Start("lowerdir=lower,upperdir=upper,workdir=work"), 0) << said_;
+  std::ofstream(base_ + "/mnt/file", std::ios::app) << "more";  // copied up through work
+  EXPECT_NE(std::system(("getfacl -cp '" + base_ + "/upper/file' | grep -q 'user:99'").c_str()), 0);
+}
+
+}  // namespace
+}  // namespace veneer::fs
