@@ -185,7 +185,7 @@ class Walker {
     Pending pending{std::move(self)};
     pending.change.opaque = whole && base != kNoIno && !covered;
     TRY_ASSIGN(bool differs, DiffersFromBase(pending.change, base));
-    pending.change.unchanged = !differs && source == base;
+    pending.change.unchanged = whole && !differs && source == base;
     if (differs || whole) {
       pending.given = true;
       TRY(Give(pending.change));

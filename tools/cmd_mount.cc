@@ -45,7 +45,7 @@ Result<> List(Context& context, Store& store) {
 }
 
 Result<> MountImage(Store& store, const MountFlags& flags) {
-  if (flags.path.empty()) return Invalid("mount --read-only needs a PATH to mount the image at");
+  if (flags.path.empty()) throw UsageError("mount --read-only needs a PATH to mount the image at");
   TRY_ASSIGN(ResolvedImage image, ResolveImage(store, flags.what));
   TRY_ASSIGN(ImageFacts facts, DescribeImage(store, image.id));
   TRY_ASSIGN(std::string target, ExistingDirectory(flags.path));
