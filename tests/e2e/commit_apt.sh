@@ -10,6 +10,7 @@ need docker podman
 quietly veneer load -i "$(debian_image)"
 veneer create --name box veneer/base >/dev/null
 root=$(veneer mount box)
+[[ $root == "$WORK"/* ]] || fail "the container is mounted at '$root'"
 
 # The chroot's apt uses the mirror, keys and names that this machine's does; nothing of them stays in the image.
 mkdir -p "$WORK/apt"

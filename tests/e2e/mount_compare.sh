@@ -30,7 +30,7 @@ build() {
   for layer in "${layers[@]}"; do
     container=$(buildah_in peers from "$from")
     root=$(buildah_in peers mount "$container")
-    (cd "$root" && eval "$layer")
+    (enter "$root" && eval "$layer")
     quietly buildah_in peers umount "$container"
     from=$(buildah_in peers commit --quiet --rm "$container")
   done
