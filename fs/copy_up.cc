@@ -52,12 +52,12 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
   for (const std::string& name : xattrs) {
     TRY_ASSIGN(std::string value, lower_->Xattr(inode.lower, name));
     auto set = fs::SetXattr(path, markers::StoredXattrName(name), value, 0, XattrPath::kMagicLink);
+    if (set || set.error().code() == EOPNOTSUPP) continue;
     // What the upper's filesystem, or an unprivileged daemon, cannot hold is left behind, as cp -a
-    // does.
-    if (!set && set.error().code() != EOPNOTSUPP &&
-        (upper_->trusted() || set.error().code() != EPERM)) {
-      return set;
-    }
+    // does. A layer's symlinks and special files may carry user attributes; no filesystem's do.
+    bool user = name.starts_with("user.") && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    if (set.error().code() == EPERM && (user || !upper_->trusted())) continue;
+    return set;
   }
   auto marked =
       upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno, std::to_string(inode.ino));
@@ -274,6 +274,12 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   std::string path = FdPath(fd.get());
   struct stat st = {};
   if (fstat(fd.get(), &st) != 0) return Errno("stat");
+  TRY_ASSIGN(auto mark, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kMetacopy));
+  if (!mark) {  // an earlier fill that failed after all was done: what is there counts
+    inode->mark_removal = Inode::kMarkRemoved;
+    Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
+    return {};
+  }
   TRY_ASSIGN(struct stat shown, Attr(inode));
   {
     MutexLock lock(inode->mu);
@@ -288,6 +294,9 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     filled = [&]() -> Result<> {
       TRY(FaultPoint("copy_up.before_stub_data"));
       TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
+      // A crash may have brought the marker back over bytes that were written later: the lower's
+      // holes must not show them.
+      if (ftruncate(fd.get(), 0) != 0) return Errno("copy-up: stub");
       TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
       counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
       return {};
@@ -309,6 +318,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   }
   TRY(FaultPoint("copy_up.before_mark_removed"));
   TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kMetacopy));
+  inode->mark_removal = Inode::kMarkRemoved;
   Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
   return {};
 }

@@ -77,6 +77,10 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, bool kill_suidgid) {
   HandleId id = handles_.Add(std::move(handle));
   auto opened = [&]() -> Result<> {
     TRY_ASSIGN(BackingPtr backing, OpenBacking(inode, writable));
+    // Passthrough writes of such a handle are synced by the kernel, which knows of no marker.
+    if (writable && (flags & O_DSYNC) != 0 && inode->mark_removal != Inode::kMarkSettled) {
+      TRY(Fsync(id, false));
+    }
     if (!truncate) return {};
     if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode));
     if (ftruncate(backing->fd.get(), 0) != 0) return Errno("truncate");
@@ -175,7 +179,13 @@ Result<> Overlay::Fsync(HandleId id, bool data_only) {
   } else {  // a stub: its attributes are the upper's
     TRY_ASSIGN(fd, OpenUpper(handle->inode, O_RDONLY));
   }
-  if ((data_only ? fdatasync(fd->get()) : fsync(fd->get())) != 0) return Errno("fsync");
+  Inode& inode = *handle->inode;
+  auto removal = inode.mark_removal.load();
+  bool whole = !data_only || removal != Inode::kMarkSettled;
+  if ((whole ? fsync(fd->get()) : fdatasync(fd->get())) != 0) return Errno("fsync");
+  if (removal != Inode::kMarkSettled) {
+    inode.mark_removal.compare_exchange_strong(removal, Inode::kMarkSettled);
+  }
   return {};
 }
 

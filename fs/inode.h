@@ -79,6 +79,11 @@ class Inode : public std::enable_shared_from_this<Inode> {
   // True: the file is reached through work/links/<ino>, not through its names.
   std::atomic<bool> indexed{false};
   std::atomic<int> link_delta{0};  // indexed: names beyond the links of the upper's file
+  // Not 0: the removal of the stub's marker may not be durable yet. fdatasync does not bring an
+  // attribute's removal to the disk, so the next Fsync() is a whole one and sets 0; each value is
+  // set once, so that a removal meanwhile is not missed.
+  enum MarkRemoval { kMarkSettled, kMarkRemovedBefore, kMarkRemoved };
+  std::atomic<MarkRemoval> mark_removal{kMarkSettled};
   // False once it is known that a write need not clear setuid, setgid.
   std::atomic<bool> maybe_suid{true};
 

@@ -104,6 +104,10 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
       } else if (found.upper) {
         made->upper_ino = found.st.st_ino;
         made->data = found.marks.metacopy ? Data::kStub : Data::kUpper;
+        // It may have been a stub until just now, forgotten before anybody synced it.
+        if (S_ISREG(type) && found.marks.ino && lower_->KnowsNames()) {
+          made->mark_removal = Inode::kMarkRemovedBefore;
+        }
       }
       if (made->dir) {
         made->dir->impure = found.marks.impure;

@@ -2,6 +2,7 @@
 // one, the lower is unchanged, and the mount can do again what was interrupted.
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/xattr.h>
 
 #include "tests/fs/work_dir.h"
 
@@ -146,6 +147,50 @@ TEST_P(Crash, LeavesOldOrNew) {
   work.Unmount();
   EXPECT_TRUE(ListDir(work.work() + "/work").empty());
   EXPECT_EQ(TreeText(work.lower()), lower);
+}
+
+// A power cut may leave the marker of a stub, and bytes that were written after the data had come.
+TEST(CrashedStub, IsFilledAnewWithTheLowersData) {
+  auto populate = [](const std::string& dir) {
+    UniqueFd fd = OpenFile(dir + "/sparse", O_RDWR | O_CREAT);
+    ASSERT_EQ(pwrite(fd.get(), "x", 1, 1 << 20), 1);
+  };
+  WorkDir work({.kind = Kind::kChain,
+                .populate = populate,
+                .options = "",
+                .arguments = {},
+                .read_only = false});
+  std::string content = ReadFile(work / "sparse");
+  ASSERT_EQ(chmod((work / "sparse").c_str(), 0600), 0);
+  work.Unmount();
+  {
+    UniqueFd fd = OpenFile(work.upper() + "/sparse", O_RDWR);
+    ASSERT_EQ(pwrite(fd.get(), "later", 5, 4096), 5);
+  }
+  work.Mount();
+  EXPECT_EQ(ReadFile(work / "sparse"), content);
+  AppendFile(work / "sparse", "+");
+  work.Remount();
+  EXPECT_EQ(ReadFile(work / "sparse"), content + "+");
+}
+
+TEST(CrashedStub, WithoutItsMarkerKeepsItsBytes) {
+  WorkDir work({.kind = Kind::kChain,
+                .populate = Populate,
+                .options = "",
+                .arguments = {},
+                .read_only = false});
+  ASSERT_EQ(chmod((work / "f").c_str(), 0600), 0);
+  std::string stub = work.upper() + "/f";
+  {
+    UniqueFd fd = OpenFile(stub, O_RDWR);
+    ASSERT_EQ(pwrite(fd.get(), "OLD", 3, 0), 3);
+  }
+  ASSERT_EQ(removexattr(stub.c_str(), "trusted.overlay.metacopy"), 0);
+  AppendFile(work / "f", "+");
+  EXPECT_EQ(ReadFile(work / "f"), "OLD+");
+  UniqueFd fd = OpenFile(work / "f", O_RDWR);
+  EXPECT_EQ(fdatasync(fd.get()), 0);
 }
 
 std::string SpotName(const ::testing::TestParamInfo<std::tuple<Kind, size_t>>& test) {
