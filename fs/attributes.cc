@@ -1,8 +1,8 @@
 // Attributes of inodes: stat, chmod, chown, utimens, truncate.
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "fs/dir_stream.h"
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
@@ -56,15 +56,12 @@ Result<> Overlay::SetDirNlink(Inode& dir, struct stat& st) {
   }
   ReadLock entries(dir.dir->entries);
   TRY_ASSIGN(SharedFd fd, UpperDir(dir.shared_from_this()));
-  TRY_ASSIGN(UniqueFd readable, OpenAt(fd->get(), ".", O_RDONLY | O_DIRECTORY));
-  std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(readable.get()), closedir);
-  if (!stream) return Errno("opendir");
-  readable.Release();
+  TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
   int delta = 0;
-  while (struct dirent* entry = readdir(stream.get())) {
-    std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    TRY_ASSIGN(LowerRef lower, lower_->Lookup(dir.lower, name));
+  for (;;) {
+    TRY_ASSIGN(const struct dirent* entry, stream.Next());
+    if (entry == nullptr) break;
+    TRY_ASSIGN(LowerRef lower, lower_->Lookup(dir.lower, entry->d_name));
     delta += (entry->d_type == DT_DIR ? 1 : 0) - (lower.IsDir() ? 1 : 0);
   }
   MutexLock lock(dir.mu);
@@ -85,13 +82,16 @@ Result<struct stat> Overlay::GetAttr(NodeId node) {
 
 // What the kernel does for a local filesystem's write(2) and truncate(2) by a caller without
 // CAP_FSETID; the daemon itself has it, so the host's filesystem does not do it for us.
+// `fd` may be O_PATH.
 Result<> Overlay::ClearSuid(int fd, Inode& inode) {
   if (!inode.maybe_suid) return {};
   struct stat st = {};
   if (fstat(fd, &st) != 0) return Errno("stat");
   mode_t clear = st.st_mode & S_ISUID;
   if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) clear |= S_ISGID;
-  if (clear != 0 && fchmod(fd, st.st_mode & 07777 & ~clear) != 0) return Errno("chmod");
+  if (clear != 0 && chmod(FdPath(fd).c_str(), st.st_mode & 07777 & ~clear) != 0) {
+    return Errno("chmod");
+  }
   inode.maybe_suid = false;
   return {};
 }
@@ -118,6 +118,9 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
     uid_t uid = change.uid.value_or(static_cast<uid_t>(-1));
     gid_t gid = change.gid.value_or(static_cast<gid_t>(-1));
     if (fchownat(fd->get(), "", uid, gid, AT_EMPTY_PATH) != 0) return Errno("chown");
+  }
+  if (change.kill_suidgid && !change.size && !change.mode && S_ISREG(inode->type)) {
+    TRY(ClearSuid(fd->get(), *inode));
   }
   if (change.size) {
     TRY_ASSIGN(SharedFd data, OpenUpper(inode, O_WRONLY));

@@ -5,6 +5,7 @@
 
 #include <unordered_set>
 
+#include "fs/dir_stream.h"
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
 
@@ -27,13 +28,11 @@ Result<std::vector<DirItem>> Overlay::List(const InodePtr& dir) {
   std::unordered_set<std::string> seen;
   if (dir->has_upper()) {
     TRY_ASSIGN(SharedFd fd, UpperDir(dir));
-    TRY_ASSIGN(UniqueFd readable, OpenAt(fd->get(), ".", O_RDONLY | O_DIRECTORY));
-    std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(readable.get()), closedir);
-    if (!stream) return Errno("opendir");
-    readable.Release();
-    while (struct dirent* entry = readdir(stream.get())) {
+    TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
+    for (;;) {
+      TRY_ASSIGN(const struct dirent* entry, stream.Next());
+      if (entry == nullptr) break;
       std::string name = entry->d_name;
-      if (name == "." || name == "..") continue;
       if (dir->lower) seen.insert(name);
       // Only these may be whiteouts, or show another number than their own.
       bool plain = !dir->dir->impure && entry->d_type != DT_UNKNOWN && entry->d_type != DT_CHR &&

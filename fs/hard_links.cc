@@ -1,12 +1,12 @@
 // Lower inodes with several names. In a store mount the tree knows all names, and copy-up links
 // them all; in a directory stack nobody knows them, and work/links remembers the upper's file by
 // inode number. docs/filesystem.md "Hard links".
-#include <dirent.h>
 #include <fcntl.h>
 
 #include <charconv>
 #include <cstdio>
 
+#include "fs/dir_stream.h"
 #include "fs/keep_times.h"
 #include "fs/log.h"
 #include "fs/overlay.h"
@@ -37,16 +37,13 @@ int ParseDelta(std::string_view text) {
 }
 
 Result<std::vector<std::string>> NamesIn(int dirfd) {
-  TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, ".", O_RDONLY | O_DIRECTORY));
-  std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()), closedir);
-  if (!stream) return Errno("opendir");
-  fd.Release();
+  TRY_ASSIGN(DirStream stream, DirStream::Open(dirfd));
   std::vector<std::string> names;
-  while (struct dirent* entry = readdir(stream.get())) {
-    std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+  for (;;) {
+    TRY_ASSIGN(const struct dirent* entry, stream.Next());
+    if (entry == nullptr) return names;
+    names.emplace_back(entry->d_name);
   }
-  return names;
 }
 
 }  // namespace
@@ -83,15 +80,16 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
     TRY(WriteAll(fd.get(), journal));
     if (!upper_->is_volatile() && fdatasync(fd.get()) != 0) return Errno("copy-up: journal");
   }
+  struct stat own = {};
+  if (fstatat(file.dir(), file.name().c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) {
+    return Errno("stat");
+  }
   if (renameat(file.dir(), file.name().c_str(), upper_->links(), hex.c_str()) != 0) {
     return Errno("copy-up: rename");
   }
   file.Commit();
-  TRY(FaultPoint("copy_up.before_links"));
   SharedFd into;
-  Result<> linked;
-  struct stat own = {};
-  if (fstatat(upper_->links(), hex.c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) return Errno("stat");
+  Result<> linked = FaultPoint("copy_up.before_links");
   for (size_t i = 0; i < names.size() && linked; ++i) {
     linked = [&, this]() -> Result<> {
       InodePtr parent = names[i].parent;
@@ -266,14 +264,17 @@ Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
   int delta = static_cast<int>(st.st_nlink) - 1;
   TRY(upper_->SetMark(FdPath(file.dir(), file.name()), XattrPath::kNoFollow, markers::kNlink,
                       "U+" + std::to_string(delta)));
+  struct stat own = {};
+  if (fstatat(file.dir(), file.name().c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) {
+    return Errno("stat");
+  }
   TRY(FaultPoint("copy_up.before_index"));
   if (renameat2(file.dir(), file.name().c_str(), upper_->links(), hex.c_str(), RENAME_NOREPLACE) !=
       0) {
     return Errno("copy-up: index");
   }
   file.Commit();
-  struct stat own = {};
-  if (fstatat(upper_->links(), hex.c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) return Errno("stat");
+  // From here on the file is in the upper, and nothing may keep it from being published.
   {
     std::unique_lock lock(links_mu_);
     links_.insert(inode->ino);
@@ -282,7 +283,6 @@ Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
   inode->link_delta = delta;
   inode->indexed = true;
   inode->upper_ino.store(own.st_ino, std::memory_order_release);
-  TRY(FaultPoint("copy_up.after_index"));
   // The index is enough for us; others who read the upper see the names that were used.
   std::vector<Name> names;
   {
@@ -290,14 +290,22 @@ Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
     names = inode->names;
   }
   SharedFd into = upper_->shared_links();
-  for (const Name& name : names) {
+  auto link = [&](const Name& name) -> Result<> {
+    TRY(FaultPoint("copy_up.after_index"));
     TRY(EnsureUpperDir(name.parent));
     WriteLock entries(name.parent->dir->entries);
     TRY_ASSIGN(Found found, Probe(*name.parent, name.name));
-    if (found.upper || found.lower.ino != inode->ino) continue;
-    TRY_ASSIGN(into, UpperDir(name.parent));
-    KeepTimes keep(into->get());
-    TRY(LinkFromIndex(inode, *name.parent, into->get(), name.name));
+    if (found.upper || found.lower.ino != inode->ino) return {};
+    TRY_ASSIGN(SharedFd dir, UpperDir(name.parent));
+    KeepTimes keep(dir->get());
+    TRY(LinkFromIndex(inode, *name.parent, dir->get(), name.name));
+    into = std::move(dir);
+    return {};
+  };
+  for (const Name& name : names) {
+    if (auto linked = link(name); !linked) {
+      Log(LogLevel::kWarning, "{}: {}; work/links has it", name.name, linked.error().Message());
+    }
   }
   return into;
 }

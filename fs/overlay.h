@@ -227,16 +227,21 @@ class Overlay {
   Result<bool> LowerHas(Inode& dir, const std::string& name);
   // Makes a whiteout at the free name, or replaces the non-directory there by one.
   Result<> PutWhiteout(int dirfd, const std::string& name, bool replace);
+  // Before a name of `file` goes: if the lower has several, its copy-up is done, with all of them.
+  Result<> EnsureAllNames(const InodePtr& file);
   // The last name of `inode` is gone, or is about to go: keeps what is needed to go on serving it.
   Result<SharedFd> OpenOrphan(const InodePtr& inode);
   void Bury(const InodePtr& inode, SharedFd orphan);
   Result<> LostName(const InodePtr& inode, const Found& found, SharedFd orphan);
 
   // rename.cc
-  Result<> PrepareRename(RenameEnds& ends);
+  Result<> FindEnds(RenameEnds& ends);
+  Result<> RaiseEnds(const RenameEnds& ends);
   Result<bool> TryRename(RenameEnds& ends);
   Result<> RenameLocked(RenameEnds& ends);
-  Result<> ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::string& name);
+  Result<> ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::string& name,
+                             const Temporary& clean);
+  Result<> MoveLeavingWhiteout(const RenameEnds& ends, int from, int to);
   Result<> SettleDirectory(const InodePtr& dir, Inode& new_parent, const std::string& new_name);
   Result<std::string> LowerPathOf(const InodePtr& dir);
   bool IsAncestor(const InodePtr& ancestor, const InodePtr& node);

@@ -2,11 +2,11 @@
 //
 // A name that the lower has is replaced by its whiteout in one rename, so that no crash lets the
 // lower's file back in.
-#include <dirent.h>
 #include <fcntl.h>
 
 #include <unordered_set>
 
+#include "fs/dir_stream.h"
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
@@ -69,6 +69,14 @@ Result<> Overlay::LostName(const InodePtr& inode, const Found& found, SharedFd o
   return {};
 }
 
+// has_upper() does not tell: it holds from the first of several links on, and a name that goes
+// before the copy-up has got to it would fail that.
+Result<> Overlay::EnsureAllNames(const InodePtr& file) {
+  if (!file->lower) return {};
+  TRY_ASSIGN(struct stat st, lower_->Attr(file->lower));
+  return st.st_nlink > 1 ? EnsureUpper(file, Need::kAttributes) : Result<>();
+}
+
 Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
   TRY(RequireUpper());
   TRY(CheckName(name, false));
@@ -84,10 +92,7 @@ Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
     if (!child) return Fail(ENOENT, "unlink");
     if (child->IsDir()) return Fail(EISDIR, "unlink");
     // The names of a linked file are counted in the upper, all of them or none.
-    if (!child->has_upper()) {
-      TRY_ASSIGN(struct stat st, lower_->Attr(child->lower));
-      if (st.st_nlink > 1) TRY(EnsureUpper(child, Need::kAttributes));
-    }
+    TRY(EnsureAllNames(child));
     TRY(EnsureUpperDir(dir));
     WriteLock entries(dir->dir->entries);
     Found found;
@@ -110,15 +115,16 @@ Result<bool> Overlay::IsEmpty(const InodePtr& dir) {
   std::unordered_set<std::string> whiteouts;
   if (dir->has_upper()) {
     TRY_ASSIGN(SharedFd fd, UpperDir(dir));
-    TRY_ASSIGN(UniqueFd readable, OpenAt(fd->get(), ".", O_RDONLY | O_DIRECTORY));
-    std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(readable.get()), closedir);
-    if (!stream) return Errno("opendir");
-    readable.Release();
-    while (struct dirent* entry = readdir(stream.get())) {
+    TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
+    for (;;) {
+      TRY_ASSIGN(const struct dirent* entry, stream.Next());
+      if (entry == nullptr) break;
       std::string name = entry->d_name;
-      if (name == "." || name == "..") continue;
       struct stat st = {};
-      if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) continue;
+        return Errno("stat");  // what cannot be looked at is not gone
+      }
       if (!upper_->IsWhiteout(fd->get(), name, st)) return false;
       whiteouts.insert(std::move(name));
     }

@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "fs/log.h"
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
@@ -77,7 +78,7 @@ Result<> Overlay::SettleDirectory(const InodePtr& dir, Inode& new_parent,
   return upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "y");
 }
 
-Result<> Overlay::PrepareRename(RenameEnds& ends) {
+Result<> Overlay::FindEnds(RenameEnds& ends) {
   {
     ReadLock entries(ends.parent->dir->entries);
     TRY_ASSIGN(ends.source, Child(ends.parent, ends.name, nullptr));
@@ -99,16 +100,17 @@ Result<> Overlay::PrepareRename(RenameEnds& ends) {
   if (target && target->IsDir() && IsAncestor(target, ends.parent)) {
     return Fail(ends.exchange ? EINVAL : ENOTEMPTY, "rename");
   }
+  return {};
+}
+
+// May copy much: not under rename_mu_.
+Result<> Overlay::RaiseEnds(const RenameEnds& ends) {
   TRY(EnsureUpperDir(ends.parent));
   TRY(EnsureUpperDir(ends.new_parent));
-  TRY(EnsureUpper(source, Need::kAttributes));
-  if (!target || target->has_upper()) return {};
-  if (ends.exchange) return EnsureUpper(target, Need::kAttributes);
-  if (!target->IsDir()) {  // see Unlink()
-    TRY_ASSIGN(struct stat st, lower_->Attr(target->lower));
-    if (st.st_nlink > 1) TRY(EnsureUpper(target, Need::kAttributes));
-  }
-  return {};
+  TRY(EnsureUpper(ends.source, Need::kAttributes));
+  if (!ends.target) return {};
+  if (ends.exchange) return EnsureUpper(ends.target, Need::kAttributes);
+  return ends.target->IsDir() ? Result<>() : EnsureAllNames(ends.target);
 }
 
 Result<> Overlay::Rename(NodeId parent, const std::string& name, NodeId new_parent,
@@ -131,12 +133,19 @@ Result<> Overlay::Rename(NodeId parent, const std::string& name, NodeId new_pare
   ends.exchange = (flags & RENAME_EXCHANGE) != 0;
   Passage passage(gate_);
   bool across = ends.parent != ends.new_parent;
-  // Who is whose ancestor must not change while two directories are locked.
-  std::optional<MutexLock> topology;
-  if (across) topology.emplace(rename_mu_);
   for (;;) {
-    TRY(PrepareRename(ends));
+    TRY(FindEnds(ends));
     if (ends.source == ends.target) return {};  // two names of one file: nothing is to be done
+    TRY(RaiseEnds(ends));
+    // Who is whose ancestor must not change while two directories are locked.
+    std::optional<MutexLock> topology;
+    if (across) {
+      topology.emplace(rename_mu_);
+      InodePtr source = ends.source;
+      InodePtr target = ends.target;
+      TRY(FindEnds(ends));
+      if (ends.source != source || ends.target != target) continue;  // these are not raised
+    }
     Inode* first = ends.parent.get();
     Inode* second = across ? ends.new_parent.get() : nullptr;
     if (across && (IsAncestor(ends.new_parent, ends.parent) ||
@@ -172,9 +181,10 @@ Result<bool> Overlay::TryRename(RenameEnds& ends) NO_THREAD_SAFETY_ANALYSIS {
   return true;
 }
 
-// An empty directory may still hold whiteouts, which the host's rename would stumble over.
-Result<> Overlay::ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::string& name) {
-  Temporary clean(*upper_);
+// An empty directory may still hold whiteouts, which the host's rename would stumble over. Then
+// `clean` is what was replaced.
+Result<> Overlay::ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::string& name,
+                                    const Temporary& clean) {
   if (mkdirat(clean.dir(), clean.name().c_str(), 0700) != 0) return Errno("mkdir");
   TRY_ASSIGN(struct stat st, StatUpper(dir));
   TRY_ASSIGN(UniqueFd fd, OpenAt(clean.dir(), clean.name(), O_RDONLY | O_DIRECTORY));
@@ -185,6 +195,54 @@ Result<> Overlay::ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::s
     return Errno("rename");
   }
   return {};
+}
+
+// For uppers where no single call leaves a whiteout behind. Each order keeps both files within
+// reach over a crash: the old name may show its old content once more, or the two names each
+// other's.
+Result<> Overlay::MoveLeavingWhiteout(const RenameEnds& ends, int from, int to) {
+  const char* name = ends.name.c_str();
+  const char* new_name = ends.new_name.c_str();
+  auto exchange = [&]() -> Result<> {
+    if (renameat2(from, name, to, new_name, RENAME_EXCHANGE) != 0) return Errno("rename");
+    return {};
+  };
+  if (upper_->file_whiteouts()) {
+    std::string path = FdPath(from);
+    TRY_ASSIGN(auto opaque, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kOpaque));
+    if (!opaque) TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "x"));
+  }
+  if (!ends.target || ends.target_found.whiteout) {
+    // The whiteout hides nothing at the new place, and arrives as the source leaves.
+    if (!ends.target_found.whiteout) TRY(PutWhiteout(to, ends.new_name, true));
+    auto moved = exchange();
+    if (!moved && !ends.target_found.whiteout) unlinkat(to, new_name, 0);
+    return moved;
+  }
+  if (!ends.target_found.upper) {
+    if (renameat2(from, name, to, new_name, RENAME_NOREPLACE) != 0) return Errno("rename");
+    auto hidden = PutWhiteout(from, ends.name, true);
+    if (!hidden) renameat2(to, new_name, from, name, RENAME_NOREPLACE);
+    return hidden;
+  }
+  TRY(exchange());
+  Result<> hidden;
+  if (!ends.target->IsDir()) {
+    hidden = PutWhiteout(from, ends.name, true);
+  } else {
+    hidden = [&]() -> Result<> {
+      Temporary gone(*upper_);
+      TRY(upper_->MakeWhiteout(gone.dir(), gone.name()));
+      if (renameat2(gone.dir(), gone.name().c_str(), from, name, RENAME_EXCHANGE) != 0) {
+        return Errno("rename");
+      }
+      return {};
+    }();
+  }
+  if (!hidden) {
+    if (auto back = exchange(); !back) return back;
+  }
+  return hidden;
 }
 
 Result<> Overlay::RenameLocked(RenameEnds& ends) {
@@ -221,48 +279,45 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
 
   SharedFd orphan;
   struct stat last = {};
+  std::optional<Temporary> replaced;  // what ReplaceByEmptyDir() took away
   if (target && !target->IsDir()) {
     TRY_ASSIGN(orphan, OpenOrphan(target));
   }
   if (target && target->IsDir() && ends.target_found.upper) {
     TRY_ASSIGN(last, StatUpper(target));
     last.st_ino = target->ino;
-    TRY(ReplaceByEmptyDir(target, to->get(), ends.new_name));
+    replaced.emplace(*upper_);
+    TRY(ReplaceByEmptyDir(target, to->get(), ends.new_name, *replaced));
   } else if (target && target->IsDir()) {
     TRY_ASSIGN(last, lower_->Attr(target->lower));
   }
   TRY_ASSIGN(bool hides, LowerHas(*ends.parent, ends.name));
-  TRY(FaultPoint("rename.before"));
-  if (hides && !upper_->can_rename_whiteout()) {
-    // The whiteout first, at the new place (where the target goes with it), then both change
-    // places.
-    if (target && target->IsDir() && ends.target_found.upper &&
-        unlinkat(to->get(), ends.new_name.c_str(), AT_REMOVEDIR) != 0) {
-      return Errno("rename");
+  auto renamed = [&]() -> Result<> {
+    TRY(FaultPoint("rename.before"));
+    if (hides && !upper_->can_rename_whiteout()) {
+      return MoveLeavingWhiteout(ends, from->get(), to->get());
     }
-    if (!ends.target_found.whiteout) TRY(PutWhiteout(to->get(), ends.new_name, true));
-    if (ends.parent != ends.new_parent) {
-      std::string path = FdPath(from->get());
-      TRY_ASSIGN(auto opaque, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kOpaque));
-      if (!opaque) TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "x"));
-    }
-    if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
-                  RENAME_EXCHANGE) != 0) {
-      return Errno("rename");
-    }
-  } else if (source->IsDir() && ends.target_found.whiteout) {
     // A directory cannot replace a whiteout, but change places with it.
+    bool exchanges = source->IsDir() && ends.target_found.whiteout;
     if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
-                  RENAME_EXCHANGE) != 0) {
+                  exchanges ? RENAME_EXCHANGE
+                  : hides   ? RENAME_WHITEOUT
+                            : 0) != 0) {
       return Errno("rename");
     }
-    if (!hides) unlinkat(from->get(), ends.name.c_str(), 0);  // left over, it would hide nothing
-  } else {
-    if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
-                  hides ? RENAME_WHITEOUT : 0) != 0) {
-      return Errno("rename");
+    if (exchanges && !hides) {
+      unlinkat(from->get(), ends.name.c_str(), 0);  // left over, it would hide nothing
     }
-    if (hides) counters_.whiteouts.fetch_add(1, std::memory_order_relaxed);
+    if (!exchanges && hides) counters_.whiteouts.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }();
+  if (!renamed) {
+    // The target is the directory it was.
+    if (replaced && renameat2(replaced->dir(), replaced->name().c_str(), to->get(),
+                              ends.new_name.c_str(), RENAME_EXCHANGE) != 0) {
+      Log(LogLevel::kError, "{}: {}", ends.new_name, Errno("rename back").error().Message());
+    }
+    return renamed;
   }
 
   source->MoveName(ends.parent.get(), ends.name, ends.new_parent, ends.new_name);
