@@ -29,6 +29,9 @@ constexpr double kForever = 86400.0 * 30;
 constexpr double kWhileMapped = 0.0;
 constexpr uint32_t kMaxWrite = 1 << 20;
 constexpr unsigned kMaxThreads = 32;
+#ifndef FUSE_DEV_IOC_BACKING_CLOSE
+#define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
+#endif
 
 class Server : public FuseServer {
  public:
@@ -48,7 +51,7 @@ class Server : public FuseServer {
   // returns 0 when the kernel has taken the handle.
   void FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool may_pass,
                   const std::function<int()>& reply);
-  void Close(fuse_req_t req, NodeId node, const fuse_file_info* fi);
+  void Close(NodeId node, const fuse_file_info* fi);
   void Forget(NodeId node, uint64_t count) {
     if (overlay_.Forget(node, count)) modes_.Forget(node);
   }
@@ -164,7 +167,13 @@ void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fus
     if ((valid & FUSE_SET_ATTR_MTIME) != 0) change.mtime = attr->st_mtim;
     if ((valid & FUSE_SET_ATTR_ATIME_NOW) != 0) change.atime = timespec{0, UTIME_NOW};
     if ((valid & FUSE_SET_ATTR_MTIME_NOW) != 0) change.mtime = timespec{0, UTIME_NOW};
-    change.kill_suidgid = (valid & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0;
+    // A request that changes nothing is the kernel's way to say that somebody without CAP_FSETID
+    // writes by other means (fallocate, copy_file_range), or that chown(-1, -1) was called.
+    constexpr int kAnyChange = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
+                               FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
+                               FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+    change.kill_suidgid = (valid & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0 ||
+                          (valid & kAnyChange) == 0;
     TRY_ASSIGN(struct stat st, EngineOf(req).SetAttr(Node(ino), change));
     fuse_reply_attr(req, &st, ServerOf(req).TimeoutOf(Node(ino)));
     return {};
@@ -302,7 +311,7 @@ void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t of
 }
 
 void OnRelease(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  ServerOf(req).Close(req, Node(ino), fi);
+  ServerOf(req).Close(Node(ino), fi);
   fuse_reply_err(req, 0);
 }
 
@@ -603,16 +612,22 @@ void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_
   fi->noflush = 1;
   if (passes) passed_.fetch_add(1, std::memory_order_relaxed);
   if (reply() != 0) {
-    Close(req, node, fi);
+    Close(node, fi);  // `req` is gone
   } else if (opened.first_writer) {
     fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
   }
 }
 
-void Server::Close(fuse_req_t req, NodeId node, const fuse_file_info* fi) {
+void Server::Close(NodeId node, const fuse_file_info* fi) {
   bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
   OpenModes::Closed closed = modes_.Close(node, writable, IsPassthrough(fi));
-  if (closed.backing_id > 0) fuse_passthrough_close(req, closed.backing_id);
+  if (closed.backing_id > 0) {
+    // As fuse_passthrough_close() does, which wants a request: here there may be none any more.
+    auto id = static_cast<uint32_t>(closed.backing_id);
+    if (ioctl(fuse_session_fd(session_), FUSE_DEV_IOC_BACKING_CLOSE, &id) != 0) {
+      Log(LogLevel::kError, "backing file {}: {}", id, strerror(errno));
+    }
+  }
   overlay_.Release(HandleOf(fi));
   if (closed.last_writer) {
     fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);

@@ -41,7 +41,7 @@ struct AttrChange {
   std::optional<timespec> atime;  // tv_nsec may be UTIME_NOW
   std::optional<timespec> mtime;
   bool kill_suidgid =
-      false;  // the caller lacks CAP_FSETID: a change of size clears setuid and setgid
+      false;  // the caller lacks CAP_FSETID, or owners change: setuid and setgid are cleared
 };
 
 // One name of a directory listing.

@@ -190,6 +190,30 @@ TEST_P(File, WritingClearsSetuid) {
   EXPECT_EQ(mode(), 0755u);
 }
 
+TEST_P(File, EveryWayOfWritingClearsSetuid) {
+  auto after = [&](auto change) {
+    EXPECT_EQ(chmod(At("suid").c_str(), 06777), 0);
+    EXPECT_EQ(AsUser(2000,
+                     [&] {
+                       int fd = open(At("suid").c_str(), O_RDWR | O_CLOEXEC);
+                       return fd >= 0 && change(fd) ? 0 : 1;
+                     }),
+              0);
+    return Stat(At("suid")).st_mode & 07777;
+  };
+  EXPECT_EQ(after([](int fd) { return fallocate(fd, 0, 0, 100) == 0; }), 0777u);
+  EXPECT_EQ(after([](int fd) {
+              loff_t from = 0;
+              loff_t to = 50;
+              return copy_file_range(fd, &from, fd, &to, 4, 0) == 4;
+            }),
+            0777u);
+  EXPECT_EQ(after([](int fd) { return pwrite(fd, "x", 1, 0) == 1; }), 0777u);
+  ASSERT_EQ(chmod(At("suid").c_str(), 06755), 0);
+  EXPECT_EQ(AsUser(1000, [&] { return chown(At("suid").c_str(), -1, -1); }), 0);
+  EXPECT_EQ(Stat(At("suid")).st_mode & 07777, 0755u);
+}
+
 TEST_P(File, CapabilitiesAreClearedByWritingAndKeptByCopyUp) {
   const unsigned char capability[] = {1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   ASSERT_EQ(setxattr(At("suid").c_str(), "security.capability", capability, sizeof capability, 0),
