@@ -67,7 +67,7 @@ said=$(docker run --rm --network none e2e/jq)
 [[ $said == jq-* ]] || fail "under docker the program says '$said'"
 # What docker gives a container of its own stays out of the comparison; the rest must be there.
 docker create --name listed --network none e2e/jq >/dev/null
-docker export listed | tar -t >"$WORK/docker"
-grep -qx usr/bin/jq "$WORK/docker" || fail "docker's tree has no usr/bin/jq"
+docker export listed | tar -t >"$WORK/docker.list"
+grep -qx usr/bin/jq "$WORK/docker.list" || fail "docker's tree has no usr/bin/jq"
 docker rm listed >/dev/null
 expect_sound
