@@ -5,14 +5,22 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <linux/fs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <climits>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <memory>
 #include <new>
+#include <optional>
+#include <thread>
+#include <tuple>
 #include <vector>
 
 #include "fs/log.h"
@@ -28,10 +36,57 @@ constexpr double kForever = 86400.0 * 30;
 // But a mapping of a passthrough file changes its times without anybody being told.
 constexpr double kWhileMapped = 0.0;
 constexpr uint32_t kMaxWrite = 1 << 20;
-constexpr unsigned kMaxThreads = 32;
+// Threads come as requests do and those beyond a few go when idle; their buffers are memory only
+// once they are used.
+constexpr unsigned kMaxThreads = 256;
+constexpr unsigned kMaxWaiting = kMaxThreads - 16;
 #ifndef FUSE_DEV_IOC_BACKING_CLOSE
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
 #endif
+
+// Runs the requests that may wait for long: for the freeze gate, or for another's copy-up. Some
+// threads are never given to them, so that lookups, reads, releases and a thaw always find one;
+// requests beyond that are kept, without a thread, until one of the others is done. Thread-safe.
+class WaitingRoom {
+ public:
+  // Calls `now` before it returns, or some time what `keep` returns, on any thread.
+  template <typename Now, typename Keep>
+  void Run(Now now, Keep keep) {
+    if (!Enter()) {
+      std::function<void()> later = keep();
+      MutexLock lock(mu_);
+      if (inside_ >= kMaxWaiting) {
+        kept_.push_back(std::move(later));
+        return;
+      }
+      ++inside_;
+    }
+    now();
+    while (std::function<void()> next = LeaveOrNext()) next();
+  }
+
+ private:
+  bool Enter() {
+    MutexLock lock(mu_);
+    if (inside_ >= kMaxWaiting) return false;
+    ++inside_;
+    return true;
+  }
+  std::function<void()> LeaveOrNext() {
+    MutexLock lock(mu_);
+    if (kept_.empty()) {
+      --inside_;
+      return nullptr;
+    }
+    std::function<void()> next = std::move(kept_.front());
+    kept_.pop_front();
+    return next;
+  }
+
+  Mutex mu_;
+  unsigned inside_ GUARDED_BY(mu_) = 0;
+  std::deque<std::function<void()>> kept_ GUARDED_BY(mu_);
+};
 
 class Server : public FuseServer {
  public:
@@ -56,14 +111,17 @@ class Server : public FuseServer {
     if (overlay_.Forget(node, count)) modes_.Forget(node);
   }
   uint64_t passed() const { return passed_; }
+  WaitingRoom& waiting() { return waiting_; }
 
  private:
+  class EndWatch;
   // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
   std::string MountedNow() const;
 
   Overlay& overlay_;
   const Config config_;
   OpenModes modes_;
+  WaitingRoom waiting_;
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   std::atomic<uint64_t> passed_{0};
   fuse_session* session_ = nullptr;
@@ -102,6 +160,53 @@ void Answer(fuse_req_t req, Body body) {
   }
   if (code != 0) fuse_reply_err(req, code);
 }
+
+// An argument of an operation that is to outlive the call.
+template <typename T>
+struct Kept {
+  explicit Kept(T argument) : value(argument) {}
+  T get() { return value; }
+  T value;
+};
+template <>
+struct Kept<const char*> {
+  explicit Kept(const char* argument) : value(argument) {}
+  const char* get() { return value.c_str(); }
+  std::string value;
+};
+template <>
+struct Kept<std::string_view> {
+  explicit Kept(std::string_view argument) : value(argument) {}
+  std::string_view get() { return value; }
+  std::string value;
+};
+template <typename T>
+struct Kept<T*> {
+  explicit Kept(T* argument) {
+    if (argument != nullptr) value = *argument;
+  }
+  T* get() { return value ? &*value : nullptr; }
+  std::optional<T> value;
+};
+
+// The operation `kOperation` in the waiting room.
+template <auto kOperation>
+struct MayWait;
+template <typename... Args, void (*kOperation)(fuse_req_t, Args...)>
+struct MayWait<kOperation> {
+  static void Run(fuse_req_t req, Args... args) {
+    Answer(req, [&]() -> Result<> {
+      ServerOf(req).waiting().Run(
+          [&] { kOperation(req, args...); },
+          [&]() -> std::function<void()> {
+            return [req, kept = std::make_tuple(Kept<Args>(args)...)]() mutable {
+              std::apply([&](auto&... each) { kOperation(req, each.get()...); }, kept);
+            };
+          });
+      return {};
+    });
+  }
+};
 
 fuse_entry_param ParamOf(Server& server, const Entry& entry) {
   fuse_entry_param param = {};
@@ -245,13 +350,18 @@ void OnRename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t ne
   });
 }
 
-void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+void DoOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(HandleId handle, EngineOf(req).Open(Node(ino), fi->flags, fi->kill_suidgid != 0));
     ServerOf(req).FinishOpen(req, Node(ino), handle, fi, true,
                              [&] { return fuse_reply_open(req, fi); });
     return {};
   });
+}
+
+void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  bool changes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
+  changes ? MayWait<DoOpen>::Run(req, ino, fi) : DoOpen(req, ino, fi);
 }
 
 // Registering a backing file costs more than most new files are worth: they start cached.
@@ -300,14 +410,18 @@ void OnRead(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_inf
   });
 }
 
-void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset,
-             fuse_file_info* fi) {
+void DoWrite(fuse_req_t req, std::string_view data, off_t offset, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
-    TRY_ASSIGN(size_t n, EngineOf(req).Write(HandleOf(fi), {data, size},
-                                             static_cast<uint64_t>(offset), fi->kill_suidgid != 0));
+    TRY_ASSIGN(size_t n, EngineOf(req).Write(HandleOf(fi), data, static_cast<uint64_t>(offset),
+                                             fi->kill_suidgid != 0));
     fuse_reply_write(req, n);
     return {};
   });
+}
+
+void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset,
+             fuse_file_info* fi) {
+  MayWait<DoWrite>::Run(req, {data, size}, offset, fi);
 }
 
 void OnRelease(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
@@ -462,9 +576,14 @@ void OnListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
   });
 }
 
+void DoSetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, std::string_view value,
+                int flags) {
+  AnswerDone(req, [&] { return EngineOf(req).SetXattr(Node(ino), name, value, flags); });
+}
+
 void OnSetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* value, size_t size,
                 int flags) {
-  AnswerDone(req, [&] { return EngineOf(req).SetXattr(Node(ino), name, {value, size}, flags); });
+  MayWait<DoSetXattr>::Run(req, ino, name, {value, size}, flags);
 }
 
 void OnRemoveXattr(fuse_req_t req, fuse_ino_t ino, const char* name) {
@@ -504,6 +623,19 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, con
   return {};
 }
 
+void DoFileIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, std::string_view in,
+                 size_t out_size) {
+  Answer(req, [&]() -> Result<> {
+    // Large enough for every request the engine knows, whatever sizes the kernel names.
+    alignas(8) char argument[128] = {};
+    if (in.size() > sizeof argument || out_size > sizeof argument) return Fail(ENOTTY, "ioctl");
+    in.copy(argument, sizeof argument);
+    TRY(EngineOf(req).FileIoctl(Node(ino), request, argument));
+    fuse_reply_ioctl(req, 0, argument, out_size);
+    return {};
+  });
+}
+
 void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_info* fi,
              unsigned flags, const void* in, size_t in_size, size_t out_size) {
   Answer(req, [&]() -> Result<> {
@@ -511,12 +643,12 @@ void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_
     if (ino == FUSE_ROOT_ID && _IOC_TYPE(request) == control::kType) {
       return Control(req, request, fi, in, in_size);
     }
-    // Large enough for every request the engine knows, whatever sizes the kernel names.
-    alignas(8) char argument[128] = {};
-    if (in_size > sizeof argument || out_size > sizeof argument) return Fail(ENOTTY, "ioctl");
-    if (in != nullptr) memcpy(argument, in, in_size);
-    TRY(EngineOf(req).FileIoctl(Node(ino), request, argument));
-    fuse_reply_ioctl(req, 0, argument, out_size);
+    std::string_view argument(static_cast<const char*>(in), in == nullptr ? 0 : in_size);
+    if (request == FS_IOC_SETFLAGS || request == FS_IOC_FSSETXATTR) {
+      MayWait<DoFileIoctl>::Run(req, ino, request, argument, out_size);
+    } else {
+      DoFileIoctl(req, ino, request, argument, out_size);
+    }
     return {};
   });
 }
@@ -526,15 +658,15 @@ const fuse_lowlevel_ops kOperations = {
     .lookup = OnLookup,
     .forget = OnForget,
     .getattr = OnGetAttr,
-    .setattr = OnSetAttr,
+    .setattr = MayWait<OnSetAttr>::Run,
     .readlink = OnReadLink,
-    .mknod = OnMknod,
-    .mkdir = OnMkdir,
-    .unlink = OnUnlink,
-    .rmdir = OnRmdir,
-    .symlink = OnSymlink,
-    .rename = OnRename,
-    .link = OnLink,
+    .mknod = MayWait<OnMknod>::Run,
+    .mkdir = MayWait<OnMkdir>::Run,
+    .unlink = MayWait<OnUnlink>::Run,
+    .rmdir = MayWait<OnRmdir>::Run,
+    .symlink = MayWait<OnSymlink>::Run,
+    .rename = MayWait<OnRename>::Run,
+    .link = MayWait<OnLink>::Run,
     .open = OnOpen,
     .read = OnRead,
     .write = OnWrite,
@@ -548,16 +680,16 @@ const fuse_lowlevel_ops kOperations = {
     .setxattr = OnSetXattr,
     .getxattr = OnGetXattr,
     .listxattr = OnListXattr,
-    .removexattr = OnRemoveXattr,
+    .removexattr = MayWait<OnRemoveXattr>::Run,
     .access = OnAccess,
-    .create = OnCreate,
+    .create = MayWait<OnCreate>::Run,
     .ioctl = OnIoctl,
     .forget_multi = OnForgetMulti,
-    .fallocate = OnFallocate,
+    .fallocate = MayWait<OnFallocate>::Run,
     .readdirplus = OnReadDirPlus,
-    .copy_file_range = OnCopyFileRange,
+    .copy_file_range = MayWait<OnCopyFileRange>::Run,
     .lseek = OnSeek,
-    .tmpfile = OnTmpFile,
+    .tmpfile = MayWait<OnTmpFile>::Run,
 };
 
 void Server::Init(fuse_conn_info* conn) {
@@ -685,13 +817,74 @@ Result<> Server::Start() {
   return {};
 }
 
+// Who waits at the freeze gate would keep the loop from ending: the signals that end it open the
+// gate too, by way of a thread, since a handler may take no lock.
+class Server::EndWatch {
+ public:
+  explicit EndWatch(Overlay& overlay) : event_(eventfd(0, EFD_CLOEXEC)) {
+    if (!event_) return;
+    event = event_.get();
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are to wake the loop's thread
+    thread_ = std::thread([this, &overlay] {
+      uint64_t count = 0;
+      while (read(event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
+      }
+      (void)overlay.Thaw();
+    });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    for (size_t i = 0; i < kSignals.size(); ++i) {
+      if (sigaction(kSignals[i], nullptr, &previous[i]) != 0) continue;
+      struct sigaction action = previous[i];
+      if (action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL) continue;
+      action.sa_handler = [](int signal) {
+        Wake();
+        for (size_t j = 0; j < kSignals.size(); ++j) {
+          if (kSignals[j] == signal) previous[j].sa_handler(signal);
+        }
+      };
+      sigaction(kSignals[i], &action, nullptr);
+    }
+  }
+  ~EndWatch() {
+    if (!event_) return;
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous[i], nullptr);
+    Wake();
+    thread_.join();
+    event = -1;
+  }
+  EndWatch(const EndWatch&) = delete;
+  EndWatch& operator=(const EndWatch&) = delete;
+
+ private:
+  static constexpr std::array kSignals = {SIGTERM, SIGINT, SIGHUP};
+  static void Wake() {
+    int saved = errno;
+    uint64_t one = 1;
+    (void)!write(event, &one, sizeof one);
+    errno = saved;
+  }
+  // For the handler; a process serves one mount.
+  static inline std::atomic<int> event{-1};
+  static inline struct sigaction previous[kSignals.size()] = {};
+
+  const UniqueFd event_;
+  std::thread thread_;
+};
+
 Result<> Server::Serve() {
   fuse_loop_config* loop = fuse_loop_cfg_create();
   if (loop == nullptr) return Fail(ENOMEM, "FUSE loop");
   fuse_loop_cfg_set_clone_fd(loop, 1);
   fuse_loop_cfg_set_max_threads(loop, kMaxThreads);
   fuse_loop_cfg_set_idle_threads(loop, 8);
-  int rc = fuse_session_loop_mt(session_, loop);
+  int rc = 0;
+  {
+    EndWatch watch(overlay_);
+    rc = fuse_session_loop_mt(session_, loop);
+  }
   fuse_loop_cfg_destroy(loop);
   // Positive: a signal asked to end.
   if (rc < 0) return Fail(-rc, "serving " + config_.mountpoint);
