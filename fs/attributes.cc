@@ -123,7 +123,17 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
     TRY(ClearSuid(fd->get(), *inode));
   }
   if (change.size) {
-    TRY_ASSIGN(SharedFd data, OpenUpper(inode, O_WRONLY));
+    // A descriptor that is open for writing still may, whatever the file's mode or flags say now.
+    SharedFd data;
+    {
+      MutexLock lock(inode->mu);
+      if (inode->backing && inode->backing->upper && inode->backing->writable) {
+        data = SharedFd(inode->backing, &inode->backing->fd);
+      }
+    }
+    if (!data) {
+      TRY_ASSIGN(data, OpenUpper(inode, O_WRONLY));
+    }
     if (change.kill_suidgid) TRY(ClearSuid(data->get(), *inode));
     if (ftruncate(data->get(), static_cast<off_t>(*change.size)) != 0) return Errno("truncate");
   }

@@ -45,9 +45,6 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
                                        bool times) {
   if (fchownat(fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) != 0) return Errno("copy-up: owner");
   std::string path = FdPath(fd);
-  if (!S_ISLNK(st.st_mode) && chmod(path.c_str(), st.st_mode & 07777) != 0) {
-    return Errno("copy-up: mode");
-  }
   TRY_ASSIGN(auto xattrs, lower_->XattrNames(inode.lower));
   for (const std::string& name : xattrs) {
     TRY_ASSIGN(std::string value, lower_->Xattr(inode.lower, name));
@@ -62,6 +59,10 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
   auto marked =
       upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno, std::to_string(inode.ino));
   if (!marked && upper_->trusted()) return marked;
+  // After the attributes: without privileges a read-only file takes none, and an ACL is a mode too.
+  if (!S_ISLNK(st.st_mode) && chmod(path.c_str(), st.st_mode & 07777) != 0) {
+    return Errno("copy-up: mode");
+  }
   if (!times) return {};
   timespec both[2] = {st.st_atim, st.st_mtim};
   if (utimensat(fd, "", both, AT_EMPTY_PATH) != 0) return Errno("copy-up: times");

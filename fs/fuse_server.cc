@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cstring>
@@ -576,9 +577,31 @@ void OnListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
   });
 }
 
+// An ACL is a change of mode, which takes setgid from files of a group that the caller is not in.
+// The kernel says so only by an extension of the protocol that libfuse keeps to itself.
+bool MayKeepSetgid(fuse_req_t req, gid_t gid) {
+  const fuse_ctx* ctx = fuse_req_ctx(req);
+  if (ctx->uid == 0 || ctx->gid == gid) return true;
+  std::vector<gid_t> groups(NGROUPS_MAX);
+  int count = fuse_req_getgroups(req, static_cast<int>(groups.size()), groups.data());
+  if (count < 0) return false;
+  groups.resize(std::min(groups.size(), static_cast<size_t>(count)));
+  return std::find(groups.begin(), groups.end(), gid) != groups.end();
+}
+
 void DoSetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, std::string_view value,
                 int flags) {
-  AnswerDone(req, [&] { return EngineOf(req).SetXattr(Node(ino), name, value, flags); });
+  AnswerDone(req, [&]() -> Result<> {
+    Overlay& engine = EngineOf(req);
+    TRY(engine.SetXattr(Node(ino), name, value, flags));
+    if (strcmp(name, "system.posix_acl_access") != 0) return {};
+    TRY_ASSIGN(struct stat st, engine.GetAttr(Node(ino)));
+    if ((st.st_mode & S_ISGID) == 0 || MayKeepSetgid(req, st.st_gid)) return {};
+    AttrChange change;
+    change.mode = st.st_mode & 07777 & ~static_cast<mode_t>(S_ISGID);
+    TRY(engine.SetAttr(Node(ino), change));
+    return {};
+  });
 }
 
 void OnSetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* value, size_t size,

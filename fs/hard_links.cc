@@ -188,23 +188,33 @@ Result<> Overlay::FindMovedDirs() {
     std::lock_guard lock(moved_mu_);
     if (moved_complete_) return {};
   }
-  std::vector<std::pair<InodePtr, std::string>> redirected;
+  // What is removed meanwhile holds nothing any more.
+  auto gone = [](const auto& result) {
+    return !result && (result.error().code() == ENOENT || result.error().code() == ESTALE);
+  };
   std::vector<InodePtr> pending = {root_};
   while (!pending.empty()) {
     InodePtr dir = std::move(pending.back());
     pending.pop_back();
-    TRY_ASSIGN(SharedFd fd, UpperDir(dir));
-    TRY_ASSIGN(auto names, NamesIn(fd->get()));
-    for (const std::string& name : names) {
+    auto fd = UpperDir(dir);
+    auto names = fd ? NamesIn((*fd)->get()) : std::unexpected(fd.error());
+    if (gone(names)) continue;
+    if (!names) return std::unexpected(std::move(names).error());
+    for (const std::string& name : *names) {
       struct stat st = {};
-      if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (fstatat((*fd)->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) continue;
+        return Errno("stat");
+      }
       if (!S_ISDIR(st.st_mode)) continue;
       ReadLock entries(dir->dir->entries);
       Found found;
-      TRY_ASSIGN(InodePtr child, Child(dir, name, &found));
-      if (!child || !child->IsDir()) continue;
-      if (found.marks.redirect && child->lower) NoteMoved(child);
-      pending.push_back(std::move(child));
+      auto child = Child(dir, name, &found);
+      if (gone(child)) continue;
+      if (!child) return std::unexpected(std::move(child).error());
+      if (!*child || !(*child)->IsDir()) continue;
+      if (found.marks.redirect && (*child)->lower) NoteMoved(*child);
+      pending.push_back(std::move(*child));
     }
   }
   std::lock_guard lock(moved_mu_);

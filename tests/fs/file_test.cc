@@ -157,6 +157,31 @@ TEST_P(File, DefaultAclReplacesTheUmask) {
   EXPECT_EQ(Stat(At("f")).st_mode & 07777, 0600u);
 }
 
+TEST_P(File, AclByAnOutsiderOfTheGroupClearsSetgid) {
+  // user::rwx,group::r-x,other::r-x
+  const unsigned char acl[] = {2, 0, 0,   0,   1,   0,   7,    0, 255, 255, 255, 255, 4,   0,
+                               5, 0, 255, 255, 255, 255, 0x20, 0, 5,   0,   255, 255, 255, 255};
+  auto set = [&] {
+    return setxattr(At("suid").c_str(), "system.posix_acl_access", acl, sizeof acl, 0) != 0;
+  };
+  ASSERT_EQ(chmod(At("suid").c_str(), 02755), 0);
+  ASSERT_EQ(AsUser(1000, set), 0);
+  EXPECT_EQ(Stat(At("suid")).st_mode & 07777, 02755u);
+  ASSERT_EQ(chown(At("suid").c_str(), 1000, 777), 0);
+  ASSERT_EQ(chmod(At("suid").c_str(), 02755), 0);
+  ASSERT_FALSE(set());
+  EXPECT_EQ(Stat(At("suid")).st_mode & 07777, 02755u);
+  ASSERT_EQ(AsUser(1000, set), 0);
+  EXPECT_EQ(Stat(At("suid")).st_mode & 07777, 0755u);
+}
+
+TEST_P(File, TruncatingThroughADescriptorNeedsNoPermission) {
+  UniqueFd fd = OpenFile(At("f"), O_RDWR);
+  ASSERT_EQ(fchmod(fd.get(), 0), 0);
+  ASSERT_EQ(ftruncate(fd.get(), 3), 0);
+  EXPECT_EQ(ReadFd(fd.get()), "low");
+}
+
 TEST_P(File, PermissionsAreTheKernels) {
   ASSERT_EQ(chmod(At("f").c_str(), 0600), 0);
   EXPECT_EQ(
