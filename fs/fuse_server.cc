@@ -855,7 +855,7 @@ class Server::EndWatch {
       uint64_t count = 0;
       while (read(event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
       }
-      (void)overlay.Thaw();
+      if (auto thawed = overlay.Thaw(); thawed) Log(LogLevel::kInfo, "thawed, to end");
     });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     for (size_t i = 0; i < kSignals.size(); ++i) {
