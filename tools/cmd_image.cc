@@ -184,6 +184,7 @@ Result<> History(Context& context, const HistoryFlags& flags) {
   TRY_ASSIGN(ResolvedImage image, ResolveImage(*store, flags.image));
   TRY_ASSIGN(ImageFacts facts, DescribeImage(*store, image.id));
   std::vector<uint64_t> sizes;
+  sizes.reserve(facts.layers.size());
   for (const LayerRow& layer : facts.layers)
     sizes.push_back(static_cast<uint64_t>(layer.content_size));
   HistoryOptions options;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "fs/control.h"
 #include "tests/fs/work_dir.h"
@@ -45,11 +46,19 @@ TEST(OpenModes, DropsPagesThatPassthroughWritesMadeStale) {
 class OpenMode : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
  protected:
   static void Populate(const std::string& dir) { WriteFile(dir + "/f", std::string(20000, 'a')); }
-  static uint64_t Passed(const WorkDir& work) {
+  static control::Stats StatsOf(const WorkDir& work) {
     UniqueFd root = OpenFile(work.path(), O_RDONLY | O_DIRECTORY);
     control::Stats stats = {};
     EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
-    return stats.passthrough;
+    return stats;
+  }
+  static uint64_t Passed(const WorkDir& work) { return StatsOf(work).passthrough; }
+
+  // close(2) does not wait for the daemon: until it has let go of a cached handle, the next open is
+  // cached too.
+  static void AwaitHandles(const WorkDir& work, uint64_t wanted) {
+    for (int i = 0; i < 1000 && StatsOf(work).handles != wanted; ++i) usleep(10'000);
+    EXPECT_EQ(StatsOf(work).handles, wanted);
   }
   WorkDir::Setup SetupOf(bool read_only) {
     auto [kind, passthrough] = GetParam();
@@ -64,6 +73,7 @@ class OpenMode : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
 
 TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
   WorkDir work(SetupOf(false));
+  const uint64_t none_open = StatsOf(work).handles;
   std::string f = work / "f";
   UniqueFd cached = OpenFile(f, O_RDONLY);  // while the data is in the lower
   EXPECT_EQ(ReadFd(cached.get())[0], 'a');
@@ -73,6 +83,7 @@ TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
   EXPECT_EQ(ReadFd(cached.get())[0], 'B');
   cached.Reset();
   again.Reset();
+  AwaitHandles(work, none_open);
   UniqueFd first = OpenFile(f, O_RDWR);  // from here on passthrough, where that is on
   UniqueFd second = OpenFile(f, O_RDONLY);
   ASSERT_EQ(pwrite(first.get(), "C", 1, 1), 1);

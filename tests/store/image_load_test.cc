@@ -8,7 +8,6 @@ namespace veneer {
 namespace {
 
 using nlohmann::ordered_json;
-using test::AddImage;
 using test::MakeConfig;
 using test::MakeTar;
 using test::Must;
