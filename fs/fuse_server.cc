@@ -17,11 +17,13 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <new>
 #include <optional>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "fs/log.h"
@@ -111,6 +113,9 @@ class Server : public FuseServer {
   void Forget(NodeId node, uint64_t count) {
     if (overlay_.Forget(node, count)) modes_.Forget(node);
   }
+  // What mappings of open files changed, and only the kernel has, comes to the engine; returns when
+  // it is there.
+  void WriteBack();
   uint64_t passed() const { return passed_; }
   WaitingRoom& waiting() { return waiting_; }
 
@@ -623,6 +628,7 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, con
   uid_t uid = fuse_req_ctx(req)->uid;
   if (uid != 0 && uid != geteuid()) return Fail(EPERM, "control");
   if (request == control::kSync) {
+    ServerOf(req).WriteBack();
     TRY(engine.Sync());
   } else if (request == control::kFreeze) {
     control::Freeze freeze = {};
@@ -840,40 +846,38 @@ Result<> Server::Start() {
   return {};
 }
 
-// Who waits at the freeze gate would keep the loop from ending: the signals that end it open the
-// gate too, by way of a thread, since a handler may take no lock.
+// A signal that asks to end is handled in a thread, since a handler may take no lock and the loop
+// must go on serving meanwhile: the freeze gate is opened, for those who wait there would keep the
+// loop from ending, and what mappings changed is written, which is in the kernel's page cache and
+// would be gone with the mount. Then the signal is sent again, to libfuse's handler. A second
+// signal does not wait.
 class Server::EndWatch {
  public:
-  explicit EndWatch(Overlay& overlay) : event_(eventfd(0, EFD_CLOEXEC)) {
+  EndWatch(Overlay& overlay, std::function<void()> write_back)
+      : event_(eventfd(0, EFD_CLOEXEC)), write_back_(std::move(write_back)) {
     if (!event_) return;
     event = event_.get();
+    asked = 0;
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], nullptr, &previous[i]);
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are to wake the loop's thread
-    thread_ = std::thread([this, &overlay] {
-      uint64_t count = 0;
-      while (read(event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
-      }
-      if (auto thawed = overlay.Thaw(); thawed) Log(LogLevel::kInfo, "thawed, to end");
-    });
+    thread_ = std::thread([this, &overlay] { Watch(overlay); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     for (size_t i = 0; i < kSignals.size(); ++i) {
-      if (sigaction(kSignals[i], nullptr, &previous[i]) != 0) continue;
+      if (previous[i].sa_handler == SIG_IGN || previous[i].sa_handler == SIG_DFL) continue;
       struct sigaction action = previous[i];
-      if (action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL) continue;
       action.sa_handler = [](int signal) {
+        if (asked.exchange(signal) != 0) Previous(signal);
         Wake();
-        for (size_t j = 0; j < kSignals.size(); ++j) {
-          if (kSignals[j] == signal) previous[j].sa_handler(signal);
-        }
       };
       sigaction(kSignals[i], &action, nullptr);
     }
   }
   ~EndWatch() {
     if (!event_) return;
-    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous[i], nullptr);
+    Restore();
     Wake();
     thread_.join();
     event = -1;
@@ -883,6 +887,25 @@ class Server::EndWatch {
 
  private:
   static constexpr std::array kSignals = {SIGTERM, SIGINT, SIGHUP};
+
+  void Watch(Overlay& overlay) {
+    uint64_t count = 0;
+    while (read(event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
+    }
+    if (asked == 0) return;  // the loop ended by itself
+    if (auto thawed = overlay.Thaw(); thawed) Log(LogLevel::kInfo, "thawed, to end");
+    write_back_();
+    Restore();
+    kill(getpid(), asked);
+  }
+  static void Restore() {
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous[i], nullptr);
+  }
+  static void Previous(int signal) {
+    for (size_t i = 0; i < kSignals.size(); ++i) {
+      if (kSignals[i] == signal) previous[i].sa_handler(signal);
+    }
+  }
   static void Wake() {
     int saved = errno;
     uint64_t one = 1;
@@ -891,11 +914,22 @@ class Server::EndWatch {
   }
   // For the handler; a process serves one mount.
   static inline std::atomic<int> event{-1};
+  static inline std::atomic<int> asked{0};  // the signal that asked first
   static inline struct sigaction previous[kSignals.size()] = {};
 
   const UniqueFd event_;
+  const std::function<void()> write_back_;
   std::thread thread_;
 };
+
+// Dropping a file's pages writes the changed ones first, and waits for that; syncfs(2) of a FUSE
+// mount does not wait.
+void Server::WriteBack() {
+  for (NodeId node : modes_.CachedWriters()) {
+    int rc = fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), 0, 0);
+    if (rc != 0 && rc != -ENOENT) Log(LogLevel::kWarning, "writing pages back: {}", strerror(-rc));
+  }
+}
 
 Result<> Server::Serve() {
   fuse_loop_config* loop = fuse_loop_cfg_create();
@@ -905,7 +939,7 @@ Result<> Server::Serve() {
   fuse_loop_cfg_set_idle_threads(loop, 8);
   int rc = 0;
   {
-    EndWatch watch(overlay_);
+    EndWatch watch(overlay_, [this] { WriteBack(); });
     rc = fuse_session_loop_mt(session_, loop);
   }
   fuse_loop_cfg_destroy(loop);

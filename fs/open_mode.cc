@@ -22,6 +22,7 @@ OpenModes::Opened OpenModes::Open(NodeId node, bool writable, int final_fd,
   }
   state.backing_id = 0;
   ++state.cached;
+  if (writable) ++state.cached_writers;
   opened.keep_pages = !state.stale_pages;
   state.stale_pages = false;
   return opened;
@@ -36,6 +37,7 @@ OpenModes::Closed OpenModes::Close(NodeId node, bool writable, bool passthrough)
   State& state = it->second;
   if (!passthrough) {
     if (state.cached > 0) --state.cached;
+    if (writable && state.cached_writers > 0) --state.cached_writers;
   } else if (state.passthrough > 0) {
     if (writable && state.writers > 0) closed.last_writer = --state.writers == 0;
     if (--state.passthrough == 0) {
@@ -52,6 +54,17 @@ bool OpenModes::ChangesUnseen(NodeId node) {
   MutexLock lock(shard.mu);
   auto it = shard.nodes.find(static_cast<uint64_t>(node));
   return it != shard.nodes.end() && it->second.writers > 0;
+}
+
+std::vector<NodeId> OpenModes::CachedWriters() {
+  std::vector<NodeId> nodes;
+  for (Shard& shard : shards_) {
+    MutexLock lock(shard.mu);
+    for (const auto& [node, state] : shard.nodes) {
+      if (state.cached_writers > 0) nodes.push_back(NodeId{node});
+    }
+  }
+  return nodes;
 }
 
 void OpenModes::Forget(NodeId node) {

@@ -18,6 +18,7 @@
 #include <array>
 #include <functional>
 #include <unordered_map>
+#include <vector>
 
 #include "fs/types.h"
 #include "store/base/mutex.h"
@@ -46,15 +47,20 @@ class OpenModes {
   // passthrough files).
   bool ChangesUnseen(NodeId node);
 
+  // Nodes with writable cached handles: mappings of these may have changed pages that only the
+  // kernel has.
+  std::vector<NodeId> CachedWriters();
+
   // The kernel has forgotten the node, and its pages.
   void Forget(NodeId node);
 
  private:
   static constexpr size_t kShards = 32;
   struct State {
-    unsigned cached = 0;       // handles; not both of these
-    unsigned passthrough = 0;  //
-    unsigned writers = 0;      // of the passthrough handles
+    unsigned cached = 0;          // handles; not both of these
+    unsigned passthrough = 0;     //
+    unsigned writers = 0;         // of the passthrough handles
+    unsigned cached_writers = 0;  // of the cached ones
     int backing_id = 0;
     bool stale_pages = false;
   };

@@ -229,8 +229,6 @@ Result<> TemporaryMount::Release() {
 
 Result<FrozenMount> FrozenMount::Freeze(const std::string& path) {
   TRY_ASSIGN(UniqueFd root, OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY));
-  // What mappings of the mount changed is in its page cache, not yet with the daemon.
-  if (syncfs(root.get()) != 0) return Errno("sync the mount at " + path);
   if (ioctl(root.get(), fs::control::kSync) != 0) return Errno("sync the mount at " + path);
   fs::control::Freeze request{};
   request.timeout_ms = kFreezeMs;

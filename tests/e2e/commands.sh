@@ -68,6 +68,7 @@ expect_eq "fields without content" "0B|||0||" \
 [[ $(veneer ps -s | head -n 1) == *SIZE ]] || fail "ps -s has no SIZE"
 expect_eq "the long form of ps" "$(veneer ps -aq --no-trunc)" "$(veneer container ls -q --no-trunc)"
 mkdir "$WORK/mnt"
+export WORK_MAPPED=$WORK/mapped
 expect_error 1 "*no-such-dir*" veneer mount box "$WORK/no-such-dir"
 expect_eq "mount with a path prints nothing" "" "$(veneer mount box "$WORK/mnt")"
 expect_error 1 "*mounted at $WORK/mnt already*" veneer mount box /mnt
@@ -75,6 +76,31 @@ expect_eq "mount without a path says where it is" "$WORK/mnt" "$(veneer mount bo
 expect_eq "mounts" "${container:0:12} $WORK/mnt" "$(veneer mount)"
 expect_eq "ps of a mounted one" "Mounted at $WORK/mnt" "$(veneer ps --format '{{.Status}}')"
 expect_error 1 '*is mounted at*' veneer rm box
+
+# A mapping that is still there, of a file that came from the image: a commit has what it changed.
+python3 - "$WORK/mnt/bin/busybox" <<'END'
+import mmap, os, subprocess, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+for byte in b"xyz":
+    mapped = mmap.mmap(fd, 1 << 20)
+    for at in range(0, 1 << 20, 4096):
+        mapped[at + 100] = byte
+    subprocess.run(["veneer", "commit", "box", "e2e/mapped"], check=True, stdout=subprocess.DEVNULL)
+    os.makedirs(os.environ["WORK_MAPPED"], exist_ok=True)
+    subprocess.run(["veneer", "mount", "--read-only", "e2e/mapped", os.environ["WORK_MAPPED"]], check=True)
+    with open(os.environ["WORK_MAPPED"] + "/bin/busybox", "rb") as file:
+        content = file.read(1 << 20)
+    subprocess.run(["veneer", "umount", os.environ["WORK_MAPPED"]], check=True)
+    lost = sum(content[at + 100] != byte for at in range(0, 1 << 20, 4096))
+    if lost:
+        sys.exit(f"{lost} mapped pages are not in the commit")
+END
+quietly veneer rmi e2e/mapped
+quietly veneer system prune -f
+veneer umount box >/dev/null
+veneer rm box >/dev/null
+container=$(veneer create --name box veneer/small)
+veneer mount box "$WORK/mnt"
 
 echo new >"$WORK/mnt/new"
 echo more >>"$WORK/mnt/etc/passwd"

@@ -1,6 +1,8 @@
 // How veneerfs starts: what it refuses to mount, and what it must not take for granted.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,6 +74,30 @@ TEST_F(StartTest, ClosedStandardDescriptorsDoNotMatter) {
   std::ofstream(base_ + "/mnt/new") << "new";
   EXPECT_TRUE(std::filesystem::exists(base_ + "/upper/new"));
   EXPECT_TRUE(std::filesystem::exists(base_ + "/mnt/file"));
+}
+
+TEST_F(StartTest, SigtermKeepsWhatAMappingChanged) {
+  std::ofstream(base_ + "/lower/large") << std::string(1 << 20, 'a');
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(Start("no_passthrough,lowerdir=lower,upperdir=upper,workdir=work"), 0) << said_;
+    pid_t daemon = 0;
+    std::ifstream(base_ + "/work/lock") >> daemon;
+    ASSERT_GT(daemon, 1);
+    int fd = open((base_ + "/mnt/large").c_str(), O_RDWR | O_CLOEXEC);
+    ASSERT_GE(fd, 0);
+    auto* map =
+        static_cast<char*>(mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    ASSERT_NE(map, MAP_FAILED);
+    for (size_t at = 0; at < 1 << 20; at += 4096) map[at] = static_cast<char>('b' + i);
+    ASSERT_EQ(kill(daemon, SIGTERM), 0);
+    for (int tries = 0; tries < 1000 && kill(daemon, 0) == 0; ++tries) usleep(10'000);
+    munmap(map, 1 << 20);
+    close(fd);
+    std::ifstream upper(base_ + "/upper/large");
+    std::string content(std::istreambuf_iterator<char>(upper), {});
+    EXPECT_EQ(std::count(content.begin(), content.end(), static_cast<char>('b' + i)), 256)
+        << "round " << i;
+  }
 }
 
 TEST_F(StartTest, DefaultAclOfTheWorkDirectoryStaysThere) {
