@@ -80,6 +80,7 @@ Result<> RunProgram(const std::vector<std::string>& arguments, int inherited_fd)
   // dup2 onto itself clears close-on-exec in the child.
   if (inherited_fd >= 0) posix_spawn_file_actions_adddup2(&actions, inherited_fd, inherited_fd);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
   pid_t pid = 0;
