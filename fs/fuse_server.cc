@@ -26,8 +26,10 @@
 #include <utility>
 #include <vector>
 
+#include "fs/end_watch.h"
 #include "fs/log.h"
 #include "fs/open_mode.h"
+#include "fs/waiting_room.h"
 
 namespace veneer::fs {
 
@@ -46,50 +48,6 @@ constexpr unsigned kMaxWaiting = kMaxThreads - 16;
 #ifndef FUSE_DEV_IOC_BACKING_CLOSE
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
 #endif
-
-// Runs the requests that may wait for long: for the freeze gate, or for another's copy-up. Some
-// threads are never given to them, so that lookups, reads, releases and a thaw always find one;
-// requests beyond that are kept, without a thread, until one of the others is done. Thread-safe.
-class WaitingRoom {
- public:
-  // Calls `now` before it returns, or some time what `keep` returns, on any thread.
-  template <typename Now, typename Keep>
-  void Run(Now now, Keep keep) {
-    if (!Enter()) {
-      std::function<void()> later = keep();
-      MutexLock lock(mu_);
-      if (inside_ >= kMaxWaiting) {
-        kept_.push_back(std::move(later));
-        return;
-      }
-      ++inside_;
-    }
-    now();
-    while (std::function<void()> next = LeaveOrNext()) next();
-  }
-
- private:
-  bool Enter() {
-    MutexLock lock(mu_);
-    if (inside_ >= kMaxWaiting) return false;
-    ++inside_;
-    return true;
-  }
-  std::function<void()> LeaveOrNext() {
-    MutexLock lock(mu_);
-    if (kept_.empty()) {
-      --inside_;
-      return nullptr;
-    }
-    std::function<void()> next = std::move(kept_.front());
-    kept_.pop_front();
-    return next;
-  }
-
-  Mutex mu_;
-  unsigned inside_ GUARDED_BY(mu_) = 0;
-  std::deque<std::function<void()>> kept_ GUARDED_BY(mu_);
-};
 
 class Server : public FuseServer {
  public:
@@ -120,14 +78,13 @@ class Server : public FuseServer {
   WaitingRoom& waiting() { return waiting_; }
 
  private:
-  class EndWatch;
   // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
   std::string MountedNow() const;
 
   Overlay& overlay_;
   const Config config_;
   OpenModes modes_;
-  WaitingRoom waiting_;
+  WaitingRoom waiting_{kMaxWaiting};
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   std::atomic<uint64_t> passed_{0};
   fuse_session* session_ = nullptr;
@@ -845,82 +802,6 @@ Result<> Server::Start() {
   mount_id_ = MountedNow();
   return {};
 }
-
-// A signal that asks to end is handled in a thread, since a handler may take no lock and the loop
-// must go on serving meanwhile: the freeze gate is opened, for those who wait there would keep the
-// loop from ending, and what mappings changed is written, which is in the kernel's page cache and
-// would be gone with the mount. Then the signal is sent again, to libfuse's handler. A second
-// signal does not wait.
-class Server::EndWatch {
- public:
-  EndWatch(Overlay& overlay, std::function<void()> write_back)
-      : event_(eventfd(0, EFD_CLOEXEC)), write_back_(std::move(write_back)) {
-    if (!event_) return;
-    event = event_.get();
-    asked = 0;
-    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], nullptr, &previous[i]);
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are to wake the loop's thread
-    thread_ = std::thread([this, &overlay] { Watch(overlay); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    for (size_t i = 0; i < kSignals.size(); ++i) {
-      if (previous[i].sa_handler == SIG_IGN || previous[i].sa_handler == SIG_DFL) continue;
-      struct sigaction action = previous[i];
-      action.sa_handler = [](int signal) {
-        if (asked.exchange(signal) != 0) Previous(signal);
-        Wake();
-      };
-      sigaction(kSignals[i], &action, nullptr);
-    }
-  }
-  ~EndWatch() {
-    if (!event_) return;
-    Restore();
-    Wake();
-    thread_.join();
-    event = -1;
-  }
-  EndWatch(const EndWatch&) = delete;
-  EndWatch& operator=(const EndWatch&) = delete;
-
- private:
-  static constexpr std::array kSignals = {SIGTERM, SIGINT, SIGHUP};
-
-  void Watch(Overlay& overlay) {
-    uint64_t count = 0;
-    while (read(event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
-    }
-    if (asked == 0) return;  // the loop ended by itself
-    if (auto thawed = overlay.Thaw(); thawed) Log(LogLevel::kInfo, "thawed, to end");
-    write_back_();
-    Restore();
-    kill(getpid(), asked);
-  }
-  static void Restore() {
-    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous[i], nullptr);
-  }
-  static void Previous(int signal) {
-    for (size_t i = 0; i < kSignals.size(); ++i) {
-      if (kSignals[i] == signal) previous[i].sa_handler(signal);
-    }
-  }
-  static void Wake() {
-    int saved = errno;
-    uint64_t one = 1;
-    (void)!write(event, &one, sizeof one);
-    errno = saved;
-  }
-  // For the handler; a process serves one mount.
-  static inline std::atomic<int> event{-1};
-  static inline std::atomic<int> asked{0};  // the signal that asked first
-  static inline struct sigaction previous[kSignals.size()] = {};
-
-  const UniqueFd event_;
-  const std::function<void()> write_back_;
-  std::thread thread_;
-};
 
 // Dropping a file's pages writes the changed ones first, and waits for that; syncfs(2) of a FUSE
 // mount does not wait.
