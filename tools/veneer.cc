@@ -12,9 +12,8 @@
 #include "tools/commands.h"
 #include "tools/context.h"
 
+namespace veneer::tools {
 namespace {
-
-using namespace veneer::tools;
 
 void AddImageGroup(CLI::App& app, Context& context) {
   CLI::App* image = app.add_subcommand("image", "Manage images")->require_subcommand(1);
@@ -139,14 +138,15 @@ int Main(int argc, char** argv) {
 }
 
 }  // namespace
+}  // namespace veneer::tools
 
 int main(int argc, char** argv) {
   try {
-    return Main(argc, argv);
+    return veneer::tools::Main(argc, argv);
   } catch (const std::bad_alloc&) {
-    Context::Complain("out of memory");
+    veneer::tools::Context::Complain("out of memory");
   } catch (const std::exception& e) {
-    Context::Complain(e.what());
+    veneer::tools::Context::Complain(e.what());
   }
-  return kExitError;
+  return veneer::tools::kExitError;
 }
