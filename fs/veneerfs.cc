@@ -9,13 +9,10 @@
 #include <cstdlib>
 #include <new>
 
-#include "fs/dir_stack_lower.h"
 #include "fs/fuse_server.h"
 #include "fs/log.h"
+#include "fs/open_overlay.h"
 #include "fs/options.h"
-#include "fs/overlap.h"
-#include "fs/overlay.h"
-#include "fs/tree_lower.h"
 #include "store/base/beneath.h"
 
 namespace veneer::fs {
@@ -30,26 +27,6 @@ void RaiseDescriptorLimit() {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
   }
-}
-
-Result<std::unique_ptr<Overlay>> OpenOverlay(const Options& options) {
-  Overlay::Parts parts;
-  parts.cache = std::make_unique<FdCache>(FdCache::DefaultCapacity());
-  if (options.chain.empty()) {
-    TRY_ASSIGN(parts.lower, DirStackLower::Open(options.lowerdirs, parts.cache.get()));
-  } else {
-    TRY_ASSIGN(parts.lower, TreeLower::Open(options.chain, options.objects));
-  }
-  if (!options.read_only) {
-    TRY(RefuseOverlap(options.upperdir, options.workdir, options.lowerdirs));
-    Upper::Options upper;
-    upper.upperdir = options.upperdir;
-    upper.workdir = options.workdir;
-    upper.identity = parts.lower->Identity();
-    upper.is_volatile = options.is_volatile;
-    TRY_ASSIGN(parts.upper, Upper::Open(upper));
-  }
-  return Overlay::Create(std::move(parts));
 }
 
 // The process that was started waits here until its child serves the mount, or has failed and said

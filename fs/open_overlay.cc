@@ -1,0 +1,31 @@
+#include "fs/open_overlay.h"
+
+#include <utility>
+
+#include "fs/dir_stack_lower.h"
+#include "fs/overlap.h"
+#include "fs/tree_lower.h"
+
+namespace veneer::fs {
+
+Result<std::unique_ptr<Overlay>> OpenOverlay(const Options& options) {
+  Overlay::Parts parts;
+  parts.cache = std::make_unique<FdCache>(FdCache::DefaultCapacity());
+  if (options.chain.empty()) {
+    TRY_ASSIGN(parts.lower, DirStackLower::Open(options.lowerdirs, parts.cache.get()));
+  } else {
+    TRY_ASSIGN(parts.lower, TreeLower::Open(options.chain, options.objects));
+  }
+  if (!options.read_only) {
+    TRY(RefuseOverlap(options.upperdir, options.workdir, options.lowerdirs));
+    Upper::Options upper;
+    upper.upperdir = options.upperdir;
+    upper.workdir = options.workdir;
+    upper.identity = parts.lower->Identity();
+    upper.is_volatile = options.is_volatile;
+    TRY_ASSIGN(parts.upper, Upper::Open(upper));
+  }
+  return Overlay::Create(std::move(parts));
+}
+
+}  // namespace veneer::fs
