@@ -21,6 +21,7 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   }
   if (!inode->has_upper()) {
     TRY_ASSIGN(st, lower_->Attr(inode->lower));
+    if (behaviour_.static_nlink && inode->IsDir()) st.st_nlink = 1;
     if (dead) st.st_nlink = 0;
     return st;
   }
@@ -41,8 +42,19 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   return st;
 }
 
+Result<> Overlay::ChangeOwner(int fd, uid_t uid, gid_t gid) {
+  if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0) return {};
+  // EINVAL: the identifier does not exist in this user namespace.
+  if (ownership_.squashes() && (errno == EPERM || errno == EINVAL)) return {};
+  return Errno("chown");
+}
+
 // A merged directory has the lower's subdirectories and those the upper adds, less those it hides.
 Result<> Overlay::SetDirNlink(Inode& dir, struct stat& st) {
+  if (behaviour_.static_nlink) {
+    st.st_nlink = 1;
+    return {};
+  }
   if (!dir.lower) return {};
   TRY_ASSIGN(struct stat below, lower_->Attr(dir.lower));
   st.st_nlink = below.st_nlink;
@@ -77,7 +89,8 @@ void Overlay::CountSubdirectory(Inode& dir, int change) {
 
 Result<struct stat> Overlay::GetAttr(NodeId node) {
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-  return Attr(inode);
+  TRY_ASSIGN(struct stat st, Attr(inode));
+  return ownership_.Shown(st);
 }
 
 // What the kernel does for a local filesystem's write(2) and truncate(2) by a caller without
@@ -115,9 +128,15 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
     if (chmod(FdPath(fd->get()).c_str(), *change.mode & 07777) != 0) return Errno("chmod");
   }
   if (change.uid || change.gid) {
-    uid_t uid = change.uid.value_or(static_cast<uid_t>(-1));
-    gid_t gid = change.gid.value_or(static_cast<gid_t>(-1));
-    if (fchownat(fd->get(), "", uid, gid, AT_EMPTY_PATH) != 0) return Errno("chown");
+    auto uid = static_cast<uid_t>(-1);
+    auto gid = static_cast<gid_t>(-1);
+    if (change.uid) {
+      TRY_ASSIGN(uid, ownership_.UidOnDisk(*change.uid));
+    }
+    if (change.gid) {
+      TRY_ASSIGN(gid, ownership_.GidOnDisk(*change.gid));
+    }
+    TRY(ChangeOwner(fd->get(), uid, gid));
   }
   if (change.kill_suidgid && !change.size && !change.mode && S_ISREG(inode->type)) {
     TRY(ClearSuid(fd->get(), *inode));
@@ -142,12 +161,13 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
                          change.mtime.value_or(timespec{0, UTIME_OMIT})};
     if (utimensat(fd->get(), "", times, AT_EMPTY_PATH) != 0) return Errno("utimens");
   }
-  return Attr(inode);
+  TRY_ASSIGN(struct stat st, Attr(inode));
+  return ownership_.Shown(st);
 }
 
 Result<> Overlay::Access(NodeId node, int mask, const Caller& caller) {
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-  TRY_ASSIGN(struct stat st, Attr(inode));
+  TRY_ASSIGN(struct stat st, GetAttr(node));
   if (caller.uid == 0) {
     if ((mask & X_OK) != 0 && !inode->IsDir() && (st.st_mode & 0111) == 0) {
       return Fail(EACCES, "access");

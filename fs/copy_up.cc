@@ -43,10 +43,11 @@ class Overlay::CopyTurn {
 // them).
 Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct stat& st,
                                        bool times) {
-  if (fchownat(fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) != 0) return Errno("copy-up: owner");
+  TRY(ChangeOwner(fd, st.st_uid, st.st_gid));
   std::string path = FdPath(fd);
   TRY_ASSIGN(auto xattrs, lower_->XattrNames(inode.lower));
   for (const std::string& name : xattrs) {
+    if (!behaviour_.acl && name.starts_with(kAclPrefix)) continue;
     TRY_ASSIGN(std::string value, lower_->Xattr(inode.lower, name));
     auto set = fs::SetXattr(path, markers::StoredXattrName(name), value, 0, XattrPath::kMagicLink);
     if (set || set.error().code() == EOPNOTSUPP) continue;

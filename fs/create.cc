@@ -47,7 +47,8 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
   bool directory = false;
   auto run = [&](int dirfd, const std::string& at) -> Result<> {
     if (caller == nullptr) return make(dirfd, at);
-    CallerScope scope(*caller);
+    TRY_ASSIGN(Caller owner, ownership_.OnDisk(*caller));
+    CallerScope scope(owner);
     return make(dirfd, at);
   };
   if (!found.whiteout) {
@@ -160,7 +161,8 @@ Result<std::pair<Entry, HandleId>> Overlay::TmpFile(NodeId parent, mode_t mode, 
   TRY_ASSIGN(SharedFd at, UpperDir(dir));
   UniqueFd fd;
   {
-    CallerScope scope(caller);
+    TRY_ASSIGN(Caller owner, ownership_.OnDisk(caller));
+    CallerScope scope(owner);
     TRY_ASSIGN(fd, OpenAt(at->get(), ".", O_TMPFILE | O_RDWR | (flags & O_EXCL), mode));
   }
   Found made;

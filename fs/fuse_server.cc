@@ -35,10 +35,7 @@ namespace veneer::fs {
 
 namespace {
 
-// The daemon is the only one to change its upper, and lowers do not change at all: what the kernel
-// knows stays true.
-constexpr double kForever = 86400.0 * 30;
-// But a mapping of a passthrough file changes its times without anybody being told.
+// A mapping of a passthrough file changes its times without anybody being told.
 constexpr double kWhileMapped = 0.0;
 constexpr uint32_t kMaxWrite = 1 << 20;
 // Threads come as requests do and those beyond a few go when idle; their buffers are memory only
@@ -49,6 +46,14 @@ constexpr unsigned kMaxWaiting = kMaxThreads - 16;
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
 #endif
 
+// There every identifier is mapped to itself.
+bool InInitialUserNamespace() {
+  uint64_t inside = 1, outside = 1, count = 0;
+  std::ifstream map("/proc/self/uid_map");
+  map >> inside >> outside >> count;
+  return inside == 0 && outside == 0 && count >= UINT32_MAX;
+}
+
 class Server : public FuseServer {
  public:
   Server(Overlay& overlay, Config config) : overlay_(overlay), config_(std::move(config)) {}
@@ -58,10 +63,10 @@ class Server : public FuseServer {
 
   Overlay& overlay() { return overlay_; }
   void Init(fuse_conn_info* conn);
-  double timeout() const { return kForever; }
+  double timeout() const { return config_.timeout; }
   // How long attributes of `node` stay true.
   double TimeoutOf(NodeId node) {
-    return passthrough_ && modes_.ChangesUnseen(node) ? kWhileMapped : kForever;
+    return passthrough_ && modes_.ChangesUnseen(node) ? kWhileMapped : timeout();
   }
   // The engine has opened the file: decides its mode, fills `fi` in, replies. `open` replies, and
   // returns 0 when the kernel has taken the handle.
@@ -75,6 +80,8 @@ class Server : public FuseServer {
   // it is there.
   void WriteBack();
   uint64_t passed() const { return passed_; }
+  // True where user 0 of the mount is the host's root.
+  bool privileged() const { return privileged_; }
   WaitingRoom& waiting() { return waiting_; }
 
  private:
@@ -88,6 +95,7 @@ class Server : public FuseServer {
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   std::atomic<uint64_t> passed_{0};
   fuse_session* session_ = nullptr;
+  const bool privileged_ = geteuid() == 0 && InInitialUserNamespace();
   bool handlers_ = false;
   bool mounted_ = false;
   std::string mount_id_;
@@ -532,8 +540,12 @@ void OnGetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size) {
 void OnListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(auto names, EngineOf(req).ListXattr(Node(ino)));
+    bool trusted = ServerOf(req).privileged() && fuse_req_ctx(req)->uid == 0;
     std::string list;
-    for (const std::string& name : names) list += name + '\0';
+    for (const std::string& name : names) {
+      // Local filesystems do not list what only CAP_SYS_ADMIN may read.
+      if (trusted || !name.starts_with("trusted.")) list += name + '\0';
+    }
     ReplySized(req, list, size);
     return {};
   });
@@ -687,7 +699,7 @@ void Server::Init(fuse_conn_info* conn) {
     }
   };
   want(FUSE_CAP_DONT_MASK, true);
-  want(FUSE_CAP_POSIX_ACL, true);
+  want(FUSE_CAP_POSIX_ACL, config_.acl);
   want(FUSE_CAP_HANDLE_KILLPRIV, false);
   want(FUSE_CAP_HANDLE_KILLPRIV_V2, true);
   want(FUSE_CAP_PARALLEL_DIROPS, true);
@@ -706,7 +718,7 @@ void Server::Init(fuse_conn_info* conn) {
     passthrough_ = true;
     conn->max_backing_stack_depth = 1;
   }
-  conn->max_write = kMaxWrite;
+  conn->max_write = std::min(kMaxWrite, config_.max_write);
   conn->time_gran = 1;
   if (config_.ready) config_.ready();
 }
@@ -790,7 +802,14 @@ Result<> Server::Start() {
   argv.reserve(words.size());
   for (std::string& word : words) argv.push_back(word.data());
   fuse_args args = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
-  session_ = fuse_session_new(&args, &kOperations, sizeof kOperations, this);
+  fuse_lowlevel_ops operations = kOperations;
+  if (!config_.xattrs) {  // libfuse says ENOSYS, and the kernel asks no more
+    operations.getxattr = nullptr;
+    operations.setxattr = nullptr;
+    operations.listxattr = nullptr;
+    operations.removexattr = nullptr;
+  }
+  session_ = fuse_session_new(&args, &operations, sizeof operations, this);
   fuse_opt_free_args(&args);
   if (session_ == nullptr) return Invalid("FUSE does not accept the mount options " + options);
   if (fuse_set_signal_handlers(session_) != 0) return Errno("signal handlers");

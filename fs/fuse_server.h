@@ -22,6 +22,12 @@ class FuseServer {
     bool allow_other = false;
     bool default_permissions = true;
     bool passthrough = true;
+    bool xattrs = true;
+    bool acl = true;
+    // How long the kernel may keep names and attributes, in seconds. By default, practically for
+    // ever: the daemon is the only one to change its upper, and lowers do not change at all.
+    double timeout = 86400.0 * 30;
+    uint32_t max_write = 1 << 20;  // at most this
     bool uring = true;
     bool debug = false;
     std::function<void()> ready;  // called once, when the kernel and the server have agreed

@@ -162,7 +162,7 @@ Result<InodePtr> Overlay::Child(const InodePtr& dir, const std::string& name, Fo
 Result<Entry> Overlay::EntryOf(const InodePtr& inode, const struct stat* hint) {
   TRY_ASSIGN(struct stat st, Attr(inode, hint));
   inodes_.Hold(inode);
-  return Entry{inode->id, st};
+  return Entry{inode->id, ownership_.Shown(st)};
 }
 
 Result<Entry> Overlay::Lookup(NodeId parent, const std::string& name) {

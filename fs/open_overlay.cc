@@ -16,7 +16,9 @@ Result<std::unique_ptr<Overlay>> OpenOverlay(const Options& options) {
   } else {
     TRY_ASSIGN(parts.lower, TreeLower::Open(options.chain, options.objects));
   }
-  if (!options.read_only) {
+  parts.ownership = Ownership(options.ownership);
+  parts.behaviour = options.behaviour;
+  if (!options.upperdir.empty()) {
     TRY(RefuseOverlap(options.upperdir, options.workdir, options.lowerdirs));
     Upper::Options upper;
     upper.upperdir = options.upperdir;

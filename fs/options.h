@@ -2,10 +2,13 @@
 // options.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "fs/overlay.h"
+#include "fs/ownership.h"
 #include "store/base/result.h"
 
 namespace veneer::fs {
@@ -19,13 +22,20 @@ struct Options {
   std::string workdir;
 
   std::string mountpoint;
+  std::vector<std::string> selinux;  // likewise; for hosts that have it
   std::string fsname = "veneerfs";
   std::string log_file;
   std::vector<std::string> mount_options;  // for the FUSE mount, as they came
   int lease_fd = -1;                       // kept open for the daemon's life
+  Ownership::Settings ownership;
+  Overlay::Behaviour behaviour;
+  std::optional<double> timeout;  // seconds that the kernel may keep names and attributes
+  uint32_t max_write = 0;         // 0: the largest
+  bool xattrs = true;
   bool read_only = false;
   bool is_volatile = false;
   bool allow_other = false;
+  bool atime = false;
   bool default_permissions = true;
   bool passthrough = true;
   bool uring = true;
@@ -34,7 +44,9 @@ struct Options {
   bool show_help = false;
   bool show_version = false;
 
-  std::vector<std::string> ignored;  // unknown options, for one warning
+  // For one warning each.
+  std::vector<std::string> ignored;  // unknown options
+  std::vector<std::string> useless;  // options of other programs that change nothing here
 };
 
 // Parses `args` (without the program's name). Errors are sentences for a person. `as_root` decides

@@ -15,6 +15,8 @@ Overlay::Overlay(Parts parts)
     : cache_(std::move(parts.cache)),
       lower_(std::move(parts.lower)),
       upper_(std::move(parts.upper)),
+      ownership_(std::move(parts.ownership)),
+      behaviour_(parts.behaviour),
       inodes_(cache_.get()) {}
 
 // Inodes refer to each other and to the descriptor cache: they go before it does.

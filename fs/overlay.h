@@ -34,6 +34,7 @@
 #include "fs/handle.h"
 #include "fs/inode.h"
 #include "fs/lower.h"
+#include "fs/ownership.h"
 #include "fs/types.h"
 #include "fs/upper.h"
 #include "store/base/result.h"
@@ -42,10 +43,18 @@ namespace veneer::fs {
 
 class Overlay {
  public:
+  // What a mount may be told to do otherwise.
+  struct Behaviour {
+    bool static_nlink = false;    // every directory shows a link count of 1
+    bool acl = true;              // false: ACLs are ENOTSUP, and not copied up
+    bool write_redirects = true;  // false: renaming a directory that has a lower is EXDEV
+  };
   struct Parts {
     std::unique_ptr<FdCache> cache;
     std::unique_ptr<Lower> lower;
     std::unique_ptr<Upper> upper;  // none: read-only
+    Ownership ownership;
+    Behaviour behaviour;
   };
   static Result<std::unique_ptr<Overlay>> Create(Parts parts);
   ~Overlay();
@@ -167,9 +176,11 @@ class Overlay {
   Result<> CheckName(const std::string& name, bool creating) const;
   Result<Entry> EntryOf(const InodePtr& inode, const struct stat* hint);
 
-  // attributes.cc
+  // attributes.cc: as on disk, but for the numbers; Ownership::Shown() is applied where they leave.
   Result<struct stat> Attr(const InodePtr& inode, const struct stat* hint = nullptr);
   Result<> SetDirNlink(Inode& dir, struct stat& st);
+  // chown of the upper's file `fd`; -1 leaves one as it is.
+  Result<> ChangeOwner(int fd, uid_t uid, gid_t gid);
   void CountSubdirectory(Inode& dir, int change);
   Result<> ClearSuid(int fd, Inode& inode);
 
@@ -256,11 +267,15 @@ class Overlay {
   Result<std::vector<DirItem>> List(const InodePtr& dir);
 
   // xattr.cc
+  // ENOTSUP: attributes that this mount does not have.
+  Result<> CheckXattr(const std::string& name) const;
   Result<> ChangeXattr(NodeId node, const std::function<Result<>(const std::string& path)>& change);
 
   const std::unique_ptr<FdCache> cache_;
   const std::unique_ptr<Lower> lower_;
   const std::unique_ptr<Upper> upper_;
+  const Ownership ownership_;
+  const Behaviour behaviour_;
   InodeTable inodes_;
   HandleTable handles_;
   FreezeGate gate_;

@@ -90,6 +90,11 @@ Result<> Overlay::FindEnds(RenameEnds& ends) {
   }
   const InodePtr& source = ends.source;
   const InodePtr& target = ends.target;
+  if (!behaviour_.write_redirects) {
+    for (const InodePtr& moved : {source, ends.exchange ? target : nullptr}) {
+      if (moved && moved->IsDir() && moved->lower) return Fail(EXDEV, "rename");
+    }
+  }
   if (target && ends.no_replace) return Fail(EEXIST, "rename");
   if (!target && ends.exchange) return Fail(ENOENT, "rename");
   if (target && !ends.exchange) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace veneer::fs {
 
@@ -16,6 +17,9 @@ enum class NodeId : uint64_t { kRoot = 1 };
 
 // An open file or directory.
 enum class HandleId : uint64_t {};
+
+// The names of the attributes that hold ACLs.
+inline constexpr std::string_view kAclPrefix = "system.posix_acl_";
 
 // Who asks. New files belong to `uid` and `gid` and are subject to `umask` (unless the directory
 // has a default ACL).

@@ -50,6 +50,12 @@ void LeaveTerminal(int pipe_end) {
   close(pipe_end);
 }
 
+std::string Listed(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
+}
+
 Result<> Run(Options options, int ready_pipe) {
   RaiseDescriptorLimit();
   umask(0);
@@ -61,9 +67,13 @@ Result<> Run(Options options, int ready_pipe) {
   if (!mountpoint) return Errno("mount point " + options.mountpoint);
   TRY_ASSIGN(auto overlay, OpenOverlay(options));
   if (!options.ignored.empty()) {
-    std::string list;
-    for (const std::string& option : options.ignored) list += (list.empty() ? "" : ", ") + option;
-    Log(LogLevel::kWarning, "options not known, and ignored: {}", list);
+    Log(LogLevel::kWarning, "options not known, and ignored: {}", Listed(options.ignored));
+  }
+  auto& selinux =
+      access("/sys/fs/selinux/enforce", F_OK) == 0 ? options.mount_options : options.useless;
+  selinux.insert(selinux.end(), options.selinux.begin(), options.selinux.end());
+  if (!options.useless.empty()) {
+    Log(LogLevel::kWarning, "options without use here: {}", Listed(options.useless));
   }
 
   FuseServer::Config config;
@@ -74,6 +84,10 @@ Result<> Run(Options options, int ready_pipe) {
   config.allow_other = options.allow_other;
   config.default_permissions = options.default_permissions;
   config.passthrough = options.passthrough;
+  config.xattrs = options.xattrs;
+  config.acl = options.xattrs && options.behaviour.acl;
+  if (options.timeout) config.timeout = *options.timeout;
+  if (options.max_write != 0) config.max_write = options.max_write;
   config.uring = options.uring;
   config.debug = options.debug;
   config.ready = [&] {

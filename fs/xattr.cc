@@ -7,15 +7,27 @@
 
 namespace veneer::fs {
 
+Result<> Overlay::CheckXattr(const std::string& name) const {
+  if (behaviour_.acl || !name.starts_with(kAclPrefix)) return {};
+  return Fail(ENOTSUP, "ACLs are switched off");
+}
+
 Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
+  TRY(CheckXattr(name));
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   {
     MutexLock lock(inode->mu);
     if (inode->dead && inode->IsDir()) return Fail(ENODATA, "getxattr");
   }
-  if (!inode->has_upper()) return lower_->Xattr(inode->lower, name);
-  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  return fs::GetXattr(FdPath(fd->get()), markers::StoredXattrName(name), XattrPath::kMagicLink);
+  std::string value;
+  if (!inode->has_upper()) {
+    TRY_ASSIGN(value, lower_->Xattr(inode->lower, name));
+  } else {
+    TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+    TRY_ASSIGN(value, fs::GetXattr(FdPath(fd->get()), markers::StoredXattrName(name),
+                                   XattrPath::kMagicLink));
+  }
+  return ownership_.ShownXattr(name, std::move(value));
 }
 
 Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
@@ -24,13 +36,17 @@ Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
     MutexLock lock(inode->mu);
     if (inode->dead && inode->IsDir()) return std::vector<std::string>();
   }
-  if (!inode->has_upper()) return lower_->XattrNames(inode->lower);
-  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  TRY_ASSIGN(auto stored, fs::ListXattr(FdPath(fd->get()), XattrPath::kMagicLink));
   std::vector<std::string> names;
-  for (const std::string& name : stored) {
-    if (auto user = markers::UserXattrName(name)) names.push_back(std::move(*user));
+  if (!inode->has_upper()) {
+    TRY_ASSIGN(names, lower_->XattrNames(inode->lower));
+  } else {
+    TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+    TRY_ASSIGN(auto stored, fs::ListXattr(FdPath(fd->get()), XattrPath::kMagicLink));
+    for (const std::string& name : stored) {
+      if (auto user = markers::UserXattrName(name)) names.push_back(std::move(*user));
+    }
   }
+  std::erase_if(names, [this](const std::string& name) { return !CheckXattr(name); });
   return names;
 }
 
@@ -46,8 +62,10 @@ Result<> Overlay::ChangeXattr(NodeId node,
 
 Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_view value,
                            int flags) {
+  TRY(CheckXattr(name));
+  TRY_ASSIGN(std::string stored, ownership_.XattrOnDisk(name, value));
   return ChangeXattr(node, [&](const std::string& path) {
-    return fs::SetXattr(path, markers::StoredXattrName(name), value, flags, XattrPath::kMagicLink);
+    return fs::SetXattr(path, markers::StoredXattrName(name), stored, flags, XattrPath::kMagicLink);
   });
 }
 

@@ -1,7 +1,9 @@
 // Extended attributes: kept over copy-up, markers hidden, look-alikes escaped, symlinks never
 // followed.
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "tests/fs/work_dir.h"
 
@@ -28,6 +30,20 @@ class Xattrs : public OverEachKind {
     return list;
   }
 };
+
+// What only CAP_SYS_ADMIN may read is not listed to others.
+TEST_P(Xattrs, TrustedNamesAreForRoot) {
+  ASSERT_EQ(chmod(work().scratch().c_str(), 0755), 0);
+  EXPECT_EQ(List(At("d")), "trusted.kept ");
+  pid_t child = fork();
+  if (child == 0) {
+    if (setresuid(99, 99, 99) != 0) _exit(1);
+    _exit(List(At("f")) == "user.kept " && List(At("d")).empty() ? 0 : 2);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
 
 TEST_P(Xattrs, SurviveCopyUpAndRemount) {
   AppendFile(At("f"), "x");
