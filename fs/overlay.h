@@ -68,7 +68,7 @@ class Overlay {
   // True when the node is gone.
   bool Forget(NodeId node, uint64_t count);
 
-  // EPERM: a 0/0 character device, or a name that starts with ".wh." (docs/filesystem.md
+  // EPERM: a 0/0 character device, or a name that starts with ".wh." (docs/conformance.md
   // "Differences").
   Result<Entry> MakeNode(NodeId parent, const std::string& name, mode_t mode, dev_t rdev,
                          const Caller& caller);
