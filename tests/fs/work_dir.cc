@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
@@ -27,6 +28,11 @@
 namespace veneer::fs::testing {
 
 namespace {
+
+// Mounts of this process's own. Whoever makes himself a namespace meanwhile, as tests beside this
+// one do, would else take a copy of our mounts along, and their daemons would outlive us.
+const bool own_namespace =
+    unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0;
 
 template <typename T>
 T Must(Result<T> result) {
@@ -328,6 +334,7 @@ std::string MakeChain(const std::string& source, const std::string& store) {
 }
 
 WorkDir::WorkDir(Setup setup) : setup_(std::move(setup)) {
+  EXPECT_TRUE(own_namespace || geteuid() != 0);
   std::string seed = scratch_ / "lower";
   MakeDirs(seed);
   if (setup_.populate) setup_.populate(seed);
