@@ -42,7 +42,66 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   return st;
 }
 
+namespace {
+
+// What a change by somebody without CAP_FSETID takes from a file of this mode.
+mode_t SuidBits(mode_t mode) {
+  mode_t bits = mode & S_ISUID;
+  if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) bits |= S_ISGID;
+  return bits;
+}
+
+}  // namespace
+
+Result<> Overlay::ChangeMode(int fd, mode_t mode) {
+  if (!upper_->stat_override().active()) {
+    if (chmod(FdPath(fd).c_str(), mode) != 0) return Errno("chmod");
+    return {};
+  }
+  struct stat st = {};
+  if (!upper_->StatFd(fd, st)) return Errno("stat");
+  st.st_mode = (st.st_mode & S_IFMT) | mode;
+  return upper_->WriteOverride(FdPath(fd), XattrPath::kMagicLink, st);
+}
+
+// Where the host does not know a file's capabilities it cannot take them away.
+Result<> Overlay::DropCapability(int fd) {
+  if (upper_->stat_override().form() != StatOverride::Form::kContainers) return {};
+  auto removed = fs::RemoveXattr(FdPath(fd), upper_->StoredXattrName("security.capability"),
+                                 XattrPath::kMagicLink);
+  if (removed || removed.error().code() == ENODATA || removed.error().code() == EPERM) return {};
+  return removed;
+}
+
+Result<> Overlay::ForgetCapability(int fd, Inode& inode) {
+  if (!inode.maybe_capable) return {};
+  TRY(DropCapability(fd));
+  inode.maybe_capable = false;
+  return {};
+}
+
+Result<> Overlay::ImposeOwner(int fd, const struct stat& st) {
+  if (!upper_->stat_override().active()) {
+    TRY(ChangeOwner(fd, st.st_uid, st.st_gid));
+    return S_ISLNK(st.st_mode) ? Result<>() : ChangeMode(fd, st.st_mode & 07777);
+  }
+  if (!S_ISLNK(st.st_mode) && chmod(FdPath(fd).c_str(), upper_->backing_mode()) != 0) {
+    return Errno("chmod");
+  }
+  return upper_->WriteOverride(FdPath(fd), XattrPath::kMagicLink, st);
+}
+
 Result<> Overlay::ChangeOwner(int fd, uid_t uid, gid_t gid) {
+  if (upper_->stat_override().active()) {
+    struct stat st = {};
+    if (!upper_->StatFd(fd, st)) return Errno("stat");
+    if (uid != static_cast<uid_t>(-1)) st.st_uid = uid;
+    if (gid != static_cast<gid_t>(-1)) st.st_gid = gid;
+    // As the kernel does it for a local filesystem, whoever the caller is.
+    if (!S_ISDIR(st.st_mode)) st.st_mode &= ~SuidBits(st.st_mode);
+    TRY(upper_->WriteOverride(FdPath(fd), XattrPath::kMagicLink, st));
+    return DropCapability(fd);
+  }
   if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0) return {};
   // EINVAL: the identifier does not exist in this user namespace.
   if (ownership_.squashes() && (errno == EPERM || errno == EINVAL)) return {};
@@ -99,12 +158,9 @@ Result<struct stat> Overlay::GetAttr(NodeId node) {
 Result<> Overlay::ClearSuid(int fd, Inode& inode) {
   if (!inode.maybe_suid) return {};
   struct stat st = {};
-  if (fstat(fd, &st) != 0) return Errno("stat");
-  mode_t clear = st.st_mode & S_ISUID;
-  if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) clear |= S_ISGID;
-  if (clear != 0 && chmod(FdPath(fd).c_str(), st.st_mode & 07777 & ~clear) != 0) {
-    return Errno("chmod");
-  }
+  if (!upper_->StatFd(fd, st)) return Errno("stat");
+  mode_t clear = SuidBits(st.st_mode);
+  if (clear != 0) TRY(ChangeMode(fd, st.st_mode & 07777 & ~clear));
   inode.maybe_suid = false;
   return {};
 }
@@ -125,7 +181,7 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   if (change.mode) {
     inode->maybe_suid = true;
-    if (chmod(FdPath(fd->get()).c_str(), *change.mode & 07777) != 0) return Errno("chmod");
+    TRY(ChangeMode(fd->get(), *change.mode & 07777));
   }
   if (change.uid || change.gid) {
     auto uid = static_cast<uid_t>(-1);
@@ -154,6 +210,7 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
       TRY_ASSIGN(data, OpenUpper(inode, O_WRONLY));
     }
     if (change.kill_suidgid) TRY(ClearSuid(data->get(), *inode));
+    TRY(ForgetCapability(data->get(), *inode));
     if (ftruncate(data->get(), static_cast<off_t>(*change.size)) != 0) return Errno("truncate");
   }
   if (change.atime || change.mtime) {

@@ -43,13 +43,14 @@ class Overlay::CopyTurn {
 // them).
 Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct stat& st,
                                        bool times) {
-  TRY(ChangeOwner(fd, st.st_uid, st.st_gid));
+  bool overridden = upper_->stat_override().active();
+  if (!overridden) TRY(ChangeOwner(fd, st.st_uid, st.st_gid));
   std::string path = FdPath(fd);
   TRY_ASSIGN(auto xattrs, lower_->XattrNames(inode.lower));
   for (const std::string& name : xattrs) {
     if (!behaviour_.acl && name.starts_with(kAclPrefix)) continue;
     TRY_ASSIGN(std::string value, lower_->Xattr(inode.lower, name));
-    auto set = fs::SetXattr(path, markers::StoredXattrName(name), value, 0, XattrPath::kMagicLink);
+    auto set = fs::SetXattr(path, upper_->StoredXattrName(name), value, 0, XattrPath::kMagicLink);
     if (set || set.error().code() == EOPNOTSUPP) continue;
     // What the upper's filesystem, or an unprivileged daemon, cannot hold is left behind, as cp -a
     // does. A layer's symlinks and special files may carry user attributes; no filesystem's do.
@@ -61,8 +62,10 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
       upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno, std::to_string(inode.ino));
   if (!marked && upper_->trusted()) return marked;
   // After the attributes: without privileges a read-only file takes none, and an ACL is a mode too.
-  if (!S_ISLNK(st.st_mode) && chmod(path.c_str(), st.st_mode & 07777) != 0) {
-    return Errno("copy-up: mode");
+  if (overridden) {
+    TRY(ImposeOwner(fd, st));
+  } else if (!S_ISLNK(st.st_mode)) {
+    TRY(ChangeMode(fd, st.st_mode & 07777));
   }
   if (!times) return {};
   timespec both[2] = {st.st_atim, st.st_mtim};
@@ -156,10 +159,12 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
       if (symlinkat(target.c_str(), made.dir(), made.name().c_str()) != 0) {
         return Errno("copy-up: symlink");
       }
-    } else if (mknodat(made.dir(), made.name().c_str(), (st.st_mode & S_IFMT) | 0600, st.st_rdev) !=
-               0) {
+    } else if (mknodat(made.dir(), made.name().c_str(),
+                       (upper_->stat_override().active() ? S_IFREG : st.st_mode & S_IFMT) | 0600,
+                       st.st_rdev) != 0) {
       return Errno("copy-up: mknod");
     }
+    upper_->ForgetFormer(made.dir(), made.name());
     TRY_ASSIGN(UniqueFd fd, OpenAt(made.dir(), made.name(), O_PATH | O_NOFOLLOW));
     TRY(ApplyLowerAttributes(fd.get(), *inode, st, true));
     struct stat own = {};

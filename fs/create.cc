@@ -29,6 +29,19 @@ Result<> ImitateDirectory(int fd, int model) {
 
 }  // namespace
 
+// Where owners are kept in an attribute, the host's filesystem cannot give a new file its owner:
+// the rules of open(2) and inode(7) for that are followed here. There are no ACLs (Behaviour::acl).
+Result<struct stat> Overlay::OwnerOfNew(const InodePtr& parent, const Caller& owner,
+                                        struct stat asked) {
+  TRY_ASSIGN(struct stat above, StatUpper(parent));
+  bool inherits = (above.st_mode & S_ISGID) != 0;
+  asked.st_uid = owner.uid;
+  asked.st_gid = inherits ? above.st_gid : owner.gid;
+  asked.st_mode = S_ISLNK(asked.st_mode) ? S_IFLNK | 0777 : asked.st_mode & ~owner.umask;
+  if (inherits && S_ISDIR(asked.st_mode)) asked.st_mode |= S_ISGID;
+  return asked;
+}
+
 Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& name,
                                     const Caller* caller, const InodePtr& existing,
                                     const Make& make, struct stat* st) {
@@ -44,41 +57,49 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
   TRY_ASSIGN(Found found, Probe(*parent, name));
   if (found.exists()) return Fail(EEXIST, "create");
   TRY_ASSIGN(SharedFd dir, UpperDir(parent));
-  bool directory = false;
   auto run = [&](int dirfd, const std::string& at) -> Result<> {
     if (caller == nullptr) return make(dirfd, at);
     TRY_ASSIGN(Caller owner, ownership_.OnDisk(*caller));
+    if (upper_->stat_override().active()) {
+      TRY(make(dirfd, at));
+      upper_->ForgetFormer(dirfd, at);
+      TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, at, O_PATH | O_NOFOLLOW));
+      TRY_ASSIGN(struct stat own, OwnerOfNew(parent, owner, *st));
+      return ImposeOwner(fd.get(), own);
+    }
     CallerScope scope(owner);
-    return make(dirfd, at);
+    TRY(make(dirfd, at));
+    upper_->ForgetFormer(dirfd, at);
+    return {};
   };
-  if (!found.whiteout) {
+  // What is not right at once is made elsewhere.
+  bool staged = found.whiteout || (caller != nullptr && upper_->stat_override().active());
+  if (!staged) {
     TRY(run(dir->get(), name));
-    if (fstatat(dir->get(), name.c_str(), st, AT_SYMLINK_NOFOLLOW) != 0) return Errno("stat");
-    directory = S_ISDIR(st->st_mode);
+    if (!upper_->StatAt(dir->get(), name, *st)) return Errno("stat");
   } else {
     Temporary place(*upper_);
     if (mkdirat(place.dir(), place.name().c_str(), 0700) != 0) return Errno("mkdir");
     TRY_ASSIGN(UniqueFd fd, OpenAt(place.dir(), place.name(), O_RDONLY | O_DIRECTORY));
     TRY(ImitateDirectory(fd.get(), dir->get()));
     TRY(run(fd.get(), "new"));
-    if (fstatat(fd.get(), "new", st, AT_SYMLINK_NOFOLLOW) != 0) return Errno("stat");
-    directory = S_ISDIR(st->st_mode);
-    if (directory) {
+    if (!upper_->StatAt(fd.get(), "new", *st)) return Errno("stat");
+    if (S_ISDIR(st->st_mode) && found.whiteout) {
       TRY(upper_->SetMark(FdPath(fd.get(), "new"), XattrPath::kNoFollow, markers::kOpaque, "y"));
     }
     TRY(FaultPoint("create.before_rename"));
     // A directory cannot replace a whiteout; exchanged, the whiteout goes with the temporary
     // directory.
-    if (renameat2(fd.get(), "new", dir->get(), name.c_str(), directory ? RENAME_EXCHANGE : 0) !=
-        0) {
-      return Errno("create");
-    }
+    unsigned flags = !found.whiteout        ? RENAME_NOREPLACE
+                     : S_ISDIR(st->st_mode) ? RENAME_EXCHANGE
+                                            : 0;
+    if (renameat2(fd.get(), "new", dir->get(), name.c_str(), flags) != 0) return Errno("create");
   }
   if (existing) {
     existing->AddName(parent, name);
     return existing;
   }
-  if (directory) CountSubdirectory(*parent, 1);
+  if (S_ISDIR(st->st_mode)) CountSubdirectory(*parent, 1);
   Found made;
   made.upper = true;
   made.st = *st;
@@ -91,10 +112,14 @@ Result<Entry> Overlay::MakeNode(NodeId parent, const std::string& name, mode_t m
   Passage passage(gate_);
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
+  st.st_mode = mode;
+  st.st_rdev = rdev;
   TRY_ASSIGN(InodePtr inode, MakeEntry(
                                  dir, name, &caller, nullptr,
                                  [&](int dirfd, const std::string& at) -> Result<> {
-                                   if (mknodat(dirfd, at.c_str(), mode, rdev) != 0)
+                                   bool plain = upper_->stat_override().active();
+                                   mode_t made = plain ? S_IFREG | 0600 : mode;
+                                   if (mknodat(dirfd, at.c_str(), made, plain ? 0 : rdev) != 0)
                                      return Errno("mknod");
                                    return {};
                                  },
@@ -107,6 +132,7 @@ Result<Entry> Overlay::MakeDir(NodeId parent, const std::string& name, mode_t mo
   Passage passage(gate_);
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
+  st.st_mode = S_IFDIR | (mode & 07777);
   TRY_ASSIGN(InodePtr inode, MakeEntry(
                                  dir, name, &caller, nullptr,
                                  [&](int dirfd, const std::string& at) -> Result<> {
@@ -122,6 +148,7 @@ Result<Entry> Overlay::MakeSymlink(NodeId parent, const std::string& name,
   Passage passage(gate_);
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
+  st.st_mode = S_IFLNK;
   TRY_ASSIGN(InodePtr inode, MakeEntry(
                                  dir, name, &caller, nullptr,
                                  [&](int dirfd, const std::string& at) -> Result<> {
@@ -138,6 +165,7 @@ Result<std::pair<Entry, HandleId>> Overlay::Create(NodeId parent, const std::str
   Passage passage(gate_);
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
+  st.st_mode = S_IFREG | (mode & 07777);
   UniqueFd fd;
   TRY_ASSIGN(InodePtr inode,
              MakeEntry(
@@ -160,14 +188,21 @@ Result<std::pair<Entry, HandleId>> Overlay::TmpFile(NodeId parent, mode_t mode, 
   TRY(EnsureUpperDir(dir));
   TRY_ASSIGN(SharedFd at, UpperDir(dir));
   UniqueFd fd;
+  TRY_ASSIGN(Caller owner, ownership_.OnDisk(caller));
   {
-    TRY_ASSIGN(Caller owner, ownership_.OnDisk(caller));
-    CallerScope scope(owner);
+    std::optional<CallerScope> scope;
+    if (!upper_->stat_override().active()) scope.emplace(owner);
     TRY_ASSIGN(fd, OpenAt(at->get(), ".", O_TMPFILE | O_RDWR | (flags & O_EXCL), mode));
+  }
+  if (upper_->stat_override().active()) {
+    struct stat asked = {};
+    asked.st_mode = S_IFREG | (mode & 07777);
+    TRY_ASSIGN(struct stat own, OwnerOfNew(dir, owner, asked));
+    TRY(ImposeOwner(fd.get(), own));
   }
   Found made;
   made.upper = true;
-  if (fstat(fd.get(), &made.st) != 0) return Errno("stat");
+  if (!upper_->StatFd(fd.get(), made.st)) return Errno("stat");
   TRY_ASSIGN(UniqueFd kept, OpenAt(AT_FDCWD, FdPath(fd.get()), O_PATH));
   InodePtr inode;
   {

@@ -79,7 +79,9 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
     if (!fd) return std::unexpected(fd.error().Within("lower directory " + path));
     struct stat st = {};
     if (fstat(fd->get(), &st) != 0) return Errno("lower directory " + path);
-    Layer layer{.root = std::move(*fd), .ino_base = 0, .dev = st.st_dev};
+    Layer layer;
+    layer.root = std::move(*fd);
+    layer.dev = st.st_dev;
     uint64_t devices = 2;
     for (const Layer& other : lower->layers_) {
       if (other.dev == st.st_dev) {
@@ -90,6 +92,7 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
     }
     if (layer.ino_base == 0) layer.ino_base = devices << 48;
     if (lower->layers_.empty()) top = st;
+    layer.stat_override = StatOverride(StatOverride::FormOf(layer.root.get()));
     TRY_ASSIGN(bool opaque, lower->IsOpaque(layer.root.get()));
     lower->layers_.push_back(std::move(layer));
     if (!covered) root->parts.push_back({lower->layers_.size() - 1, "", cache->NewKey()});
@@ -125,10 +128,16 @@ Result<SharedFd> DirStackLower::DirFd(const StackNode& node, size_t part) {
 Result<DirStackLower::At> DirStackLower::Locate(const LowerRef& ref) {
   if (ref.IsDir()) {
     TRY_ASSIGN(SharedFd fd, DirFd(*ref.node, 0));
-    return At{std::move(fd), ""};
+    return At{std::move(fd), "", &layers_[ref.node->parts[0].layer]};
   }
-  TRY_ASSIGN(SharedFd fd, DirFd(*ref.node->dir, ref.node->dir_part));
-  return At{std::move(fd), ref.node->name};
+  const StackNode& dir = *ref.node->dir;
+  TRY_ASSIGN(SharedFd fd, DirFd(dir, ref.node->dir_part));
+  return At{std::move(fd), ref.node->name, &layers_[dir.parts[ref.node->dir_part].layer]};
+}
+
+std::string DirStackLower::At::XattrTarget(XattrPath* how) const {
+  *how = name.empty() ? XattrPath::kMagicLink : XattrPath::kNoFollow;
+  return name.empty() ? FdPath(dir->get()) : FdPath(dir->get(), name);
 }
 
 Result<bool> DirStackLower::IsOpaque(int dirfd) {
@@ -198,6 +207,7 @@ Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view nam
       file->dir = dir.node;
       file->dir_part = part;
       file->name = name;
+      layers_[layer].stat_override.Apply(FdPath(fd->get(), leaf), XattrPath::kNoFollow, st);
       found = {
           .ino = InoOf(layers_[layer], st), .type = st.st_mode & S_IFMT, .node = std::move(file)};
       return found;
@@ -223,6 +233,9 @@ Result<struct stat> DirStackLower::Attr(const LowerRef& ref) {
   if (fstatat(at.dir->get(), at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0) {
     return Errno("stat");
   }
+  XattrPath how;
+  std::string path = at.XattrTarget(&how);
+  at.layer->stat_override.Apply(path, how, st);
   st.st_ino = ref.ino;
   if (ref.IsDir() && ref.node->parts.size() > 1) st.st_nlink = 1;
   return st;
@@ -256,10 +269,12 @@ Result<> DirStackLower::ForEach(const LowerRef& dir, const Visit& visit) {
       st.st_ino = entry->d_ino;
       st.st_dev = layer.dev;
       bool whiteout = false;
-      if (type == DT_CHR || type == DT_UNKNOWN || (type == DT_REG && file_whiteouts)) {
+      if (type == DT_CHR || type == DT_UNKNOWN ||
+          (type == DT_REG && (file_whiteouts || layer.stat_override.active()))) {
         if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
-        type = IFTODT(st.st_mode);
         whiteout = IsWhiteout(fd->get(), name, st);
+        layer.stat_override.Apply(FdPath(fd->get(), name), XattrPath::kNoFollow, st);
+        type = IFTODT(st.st_mode);
       }
       if (!last && !seen.insert(name).second) continue;
       if (last && seen.contains(name)) continue;
@@ -274,6 +289,11 @@ Result<std::string> DirStackLower::LinkTarget(const LowerRef& ref) {
   TRY_ASSIGN(At at, Locate(ref));
   std::string target(PATH_MAX, '\0');
   ssize_t n = readlinkat(at.dir->get(), at.name.c_str(), target.data(), target.size());
+  if (n < 0 && errno == EINVAL && at.layer->stat_override.active()) {
+    // A plain file that shows as a symlink holds the target.
+    TRY_ASSIGN(target, ReadFileAt(at.dir->get(), at.name, PATH_MAX - 1));
+    return target;
+  }
   if (n < 0) return Errno("readlink");
   target.resize(static_cast<size_t>(n));
   return target;
@@ -281,21 +301,23 @@ Result<std::string> DirStackLower::LinkTarget(const LowerRef& ref) {
 
 Result<std::vector<std::string>> DirStackLower::XattrNames(const LowerRef& ref) {
   TRY_ASSIGN(At at, Locate(ref));
-  TRY_ASSIGN(auto stored, ref.IsDir()
-                              ? ListXattr(FdPath(at.dir->get()), XattrPath::kMagicLink)
-                              : ListXattr(FdPath(at.dir->get(), at.name), XattrPath::kNoFollow));
+  XattrPath how;
+  std::string path = at.XattrTarget(&how);
+  TRY_ASSIGN(auto stored, ListXattr(path, how));
   std::vector<std::string> names;
   for (const std::string& name : stored) {
-    if (auto user = markers::UserXattrName(name)) names.push_back(std::move(*user));
+    auto user = markers::UserXattrName(name);
+    if (user) user = at.layer->stat_override.ShownName(*user);
+    if (user) names.push_back(std::move(*user));
   }
   return names;
 }
 
 Result<std::string> DirStackLower::Xattr(const LowerRef& ref, const std::string& name) {
   TRY_ASSIGN(At at, Locate(ref));
-  std::string stored = markers::StoredXattrName(name);
-  return ref.IsDir() ? GetXattr(FdPath(at.dir->get()), stored, XattrPath::kMagicLink)
-                     : GetXattr(FdPath(at.dir->get(), at.name), stored, XattrPath::kNoFollow);
+  XattrPath how;
+  std::string path = at.XattrTarget(&how);
+  return GetXattr(path, markers::StoredXattrName(at.layer->stat_override.StoredName(name)), how);
 }
 
 Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {

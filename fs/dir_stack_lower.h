@@ -13,6 +13,7 @@
 
 #include "fs/fd_cache.h"
 #include "fs/lower.h"
+#include "fs/stat_override.h"
 
 namespace veneer::fs {
 
@@ -45,10 +46,13 @@ class DirStackLower : public Lower {
     UniqueFd root;
     uint64_t ino_base = 0;  // device index, in place
     dev_t dev = 0;
+    StatOverride stat_override;  // the form its files' owners are kept in
   };
   struct At {  // an entry: a name in an open directory
     SharedFd dir;
     std::string name;
+    const Layer* layer;
+    std::string XattrTarget(XattrPath* how) const;
   };
 
   explicit DirStackLower(FdCache* cache) : cache_(cache) {}

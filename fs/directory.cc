@@ -37,7 +37,8 @@ Result<std::vector<DirItem>> Overlay::List(const InodePtr& dir) {
       // Only these may be whiteouts, or show another number than their own.
       bool plain = !dir->dir->impure && entry->d_type != DT_UNKNOWN && entry->d_type != DT_CHR &&
                    !(entry->d_type == DT_DIR && dir->lower) &&
-                   !(entry->d_type == DT_REG && upper_->file_whiteouts());
+                   !(entry->d_type == DT_REG &&
+                     (upper_->file_whiteouts() || upper_->stat_override().active()));
       Found found;
       if (plain) {
         found.upper = true;

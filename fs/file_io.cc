@@ -83,6 +83,7 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, bool kill_suidgid) {
     }
     if (!truncate) return {};
     if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode));
+    TRY(ForgetCapability(backing->fd.get(), *inode));
     if (ftruncate(backing->fd.get(), 0) != 0) return Errno("truncate");
     return {};
   }();
@@ -117,8 +118,10 @@ SharedFd Overlay::FinalData(HandleId id) {
   if (!read_only()) {
     // The kernel leaves clearing setuid and setgid on writing to us, and passthrough writes do not
     // come here.
+    // So are capabilities where the host does not know of them.
     struct stat st = {};
-    if (fstat(backing->fd.get(), &st) != 0 || (st.st_mode & (S_ISUID | S_ISGID)) != 0) {
+    if (upper_->stat_override().active() || fstat(backing->fd.get(), &st) != 0 ||
+        (st.st_mode & (S_ISUID | S_ISGID)) != 0) {
       return nullptr;
     }
   }
@@ -153,6 +156,7 @@ Result<size_t> Overlay::Write(HandleId handle, std::string_view data, uint64_t o
   InodePtr inode;
   TRY_ASSIGN(BackingPtr backing, WritableBackingOf(handle, &inode));
   if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode));
+  TRY(ForgetCapability(backing->fd.get(), *inode));
   size_t done = 0;
   while (done < data.size()) {
     ssize_t n = pwrite(backing->fd.get(), data.data() + done, data.size() - done,

@@ -86,6 +86,8 @@ class Inode : public std::enable_shared_from_this<Inode> {
   std::atomic<MarkRemoval> mark_removal{kMarkSettled};
   // False once it is known that a write need not clear setuid, setgid.
   std::atomic<bool> maybe_suid{true};
+  // Likewise for capabilities that the host does not know of.
+  std::atomic<bool> maybe_capable{true};
 
   Mutex mu;
   std::vector<Name> names GUARDED_BY(mu);  // those the engine has met; directories: one

@@ -32,6 +32,10 @@ Result<Overlay::Found> Overlay::Probe(Inode& dir, const std::string& name) {
         found.whiteout = true;
         return found;
       }
+      // Whiteouts are what the host says; other entries, what they say themselves.
+      if (upper_->stat_override().active() && !upper_->StatAt(fd->get(), name, found.st)) {
+        return Errno("lookup");
+      }
       found.upper = true;
     } else if (errno != ENOENT) {
       return Errno("lookup");

@@ -25,7 +25,10 @@ Result<std::unique_ptr<Overlay>> OpenOverlay(const Options& options) {
     upper.workdir = options.workdir;
     upper.identity = parts.lower->Identity();
     upper.is_volatile = options.is_volatile;
+    upper.stat_override = options.stat_override;
     TRY_ASSIGN(parts.upper, Upper::Open(upper));
+    // ACLs would need the host's idea of owners.
+    if (parts.upper->stat_override().active()) parts.behaviour.acl = false;
   }
   return Overlay::Create(std::move(parts));
 }

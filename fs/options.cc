@@ -101,6 +101,13 @@ Result<IdMap> ParseMap(const std::string& key, const std::string& value) {
   return map;
 }
 
+Result<StatOverride::Form> ParseForm(const std::string& value) {
+  if (value == "0") return StatOverride::Form::kNone;
+  if (value == "1") return StatOverride::Form::kPrivileged;
+  if (value == "2") return StatOverride::Form::kContainers;
+  return Invalid("option xattr_permissions: '" + value + "' is none of 0, 1, 2");
+}
+
 Result<> ParseRedirectDir(const std::string& value, Options& out) {
   if (value != "on" && value != "off" && value != "follow" && value != "nofollow") {
     return Invalid("option redirect_dir: '" + value + "' is none of on, off, follow, nofollow");
@@ -170,6 +177,8 @@ Result<bool> ApplyViewOption(const std::string& key, const std::string& value,
     TRY_ASSIGN(owners.squash_uid, ParseNumber<uint32_t>(key, value));
   } else if (key == "squash_to_gid") {
     TRY_ASSIGN(owners.squash_gid, ParseNumber<uint32_t>(key, value));
+  } else if (key == "xattr_permissions") {
+    TRY_ASSIGN(out.stat_override, ParseForm(value));
   } else if (key == "timeout") {
     TRY_ASSIGN(out.timeout, ParseNumber<double>(key, value));
     if (!(*out.timeout >= 0)) return Invalid("option timeout: '" + value + "' is negative");
@@ -373,6 +382,9 @@ std::string UsageText() {
          "round\n"
          "  squash_to_root, squash_to_uid=N, squash_to_gid=N\n"
          "                      show everything as root's, user N's, group N's\n"
+         "  xattr_permissions=1|2\n"
+         "                      keep owners, modes and devices in an attribute (1: security.*, 2: "
+         "user.*)\n"
          "  redirect_dir=off    renaming a directory of the lower fails with EXDEV\n"
          "  noxattrs, noacl     no extended attributes; no ACLs\n"
          "  static_nlink        every directory has one link\n"

@@ -29,6 +29,7 @@ struct Options {
   int lease_fd = -1;                       // kept open for the daemon's life
   Ownership::Settings ownership;
   Overlay::Behaviour behaviour;
+  StatOverride::Form stat_override = StatOverride::Form::kNone;
   std::optional<double> timeout;  // seconds that the kernel may keep names and attributes
   uint32_t max_write = 0;         // 0: the largest
   bool xattrs = true;

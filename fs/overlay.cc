@@ -54,6 +54,7 @@ Result<> Overlay::Start() {
                             std::to_string(found.lower.ino)));
       }
     }
+    TRY(OwnRoot(found.lower));
     if (found.marks.opaque) found.lower = {};
   }
   root_ = inodes_.FindOrMake(InoOf(found), [&](NodeId id) {
@@ -64,6 +65,14 @@ Result<> Overlay::Start() {
   });
   inodes_.Hold(root_);
   return {};
+}
+
+// An upper whose owners are in attributes is known by its root's.
+Result<> Overlay::OwnRoot(const LowerRef& lower) {
+  if (!upper_->stat_override().active()) return {};
+  if (StatOverride::FormOf(upper_->root()) != StatOverride::Form::kNone) return {};
+  TRY_ASSIGN(struct stat st, lower_->Attr(lower));
+  return upper_->WriteOverride(FdPath(upper_->root()), XattrPath::kMagicLink, st);
 }
 
 // Data of passthrough handles and mappings is in the host's page cache like any other: syncfs has

@@ -60,6 +60,7 @@ class Overlay {
   ~Overlay();
 
   bool read_only() const { return upper_ == nullptr; }
+  bool acl() const { return behaviour_.acl; }
 
   // --- Names
   // ---------------------------------------------------------------------------------------------------------
@@ -163,6 +164,7 @@ class Overlay {
 
   explicit Overlay(Parts parts);
   Result<> Start();
+  Result<> OwnRoot(const LowerRef& lower);
 
   // lookup.cc
   Result<Found> Probe(Inode& dir, const std::string& name) REQUIRES_SHARED_LOCK(dir.dir->entries);
@@ -181,6 +183,12 @@ class Overlay {
   Result<> SetDirNlink(Inode& dir, struct stat& st);
   // chown of the upper's file `fd`; -1 leaves one as it is.
   Result<> ChangeOwner(int fd, uid_t uid, gid_t gid);
+  Result<> ChangeMode(int fd, mode_t mode);
+  // Gives a new file owner, mode, type and device of `st`.
+  Result<> ImposeOwner(int fd, const struct stat& st);
+  // Before data changes: what the host does by itself where it knows of the capability.
+  Result<> DropCapability(int fd);
+  Result<> ForgetCapability(int fd, Inode& inode);
   void CountSubdirectory(Inode& dir, int change);
   Result<> ClearSuid(int fd, Inode& inode);
 
@@ -227,9 +235,11 @@ class Overlay {
   Result<> LoadLinks();
 
   // create.cc
+  // Owner and mode of a new file `asked` for in `parent`, where the host does not give them.
+  Result<struct stat> OwnerOfNew(const InodePtr& parent, const Caller& owner, struct stat asked);
   using Make = std::function<Result<>(int dirfd, const std::string& name)>;
   // Makes the entry `name` by `make`, as `caller` (null: as the daemon). It is a name of
-  // `existing`, or a new inode.
+  // `existing`, or a new inode. `st`: the type, mode and device asked for; then, what it has.
   Result<InodePtr> MakeEntry(const InodePtr& parent, const std::string& name, const Caller* caller,
                              const InodePtr& existing, const Make& make, struct stat* st);
 

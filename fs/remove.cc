@@ -43,6 +43,7 @@ void Overlay::Bury(const InodePtr& inode, SharedFd orphan) {
     inode->dead = true;
     if (!inode->orphan) inode->orphan = std::move(orphan);
   }
+  if (!inode->IsDir() && !S_ISREG(inode->type)) upper_->ForgetFile(inode->upper_ino);
   inodes_.Retire(*inode);
 }
 

@@ -193,8 +193,7 @@ Result<> Overlay::ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::s
   if (mkdirat(clean.dir(), clean.name().c_str(), 0700) != 0) return Errno("mkdir");
   TRY_ASSIGN(struct stat st, StatUpper(dir));
   TRY_ASSIGN(UniqueFd fd, OpenAt(clean.dir(), clean.name(), O_RDONLY | O_DIRECTORY));
-  if (fchown(fd.get(), st.st_uid, st.st_gid) != 0) return Errno("chown");
-  if (fchmod(fd.get(), st.st_mode & 07777) != 0) return Errno("chmod");
+  TRY(ImposeOwner(fd.get(), st));
   TRY(upper_->SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kOpaque, "y"));
   if (renameat2(clean.dir(), clean.name().c_str(), dirfd, name.c_str(), RENAME_EXCHANGE) != 0) {
     return Errno("rename");

@@ -63,7 +63,10 @@ Result<std::unique_ptr<Upper>> Upper::Open(const Options& options) {
   }
   TRY_ASSIGN(upper->temporary_, OpenWorkDir(upper->work_.get(), markers::kWorkTemporary));
   TRY_ASSIGN(upper->links_, OpenWorkDir(upper->work_.get(), markers::kWorkLinks));
+  TRY_ASSIGN(upper->stand_in_dir_, OpenWorkDir(upper->work_.get(), markers::kWorkStandIns));
+  TRY(upper->stand_ins_.Load(upper->stand_in_dir_.get(), upper->temporary_.get()));
   TRY(upper->Probe());
+  TRY(upper->ProbeOverride(options.stat_override));
 
   std::string magic = FdPath(upper->root_.get());
   std::string mark = std::to_string(markers::kUpperVersion) + " " + options.identity;
@@ -134,6 +137,63 @@ Result<> Upper::Probe() {
   return {};
 }
 
+Result<> Upper::ProbeOverride(StatOverride::Form wanted) {
+  if (wanted == StatOverride::Form::kNone) {
+    wanted = StatOverride::FormOf(root_.get());
+  } else if (wanted == StatOverride::Form::kContainers &&
+             StatOverride::FormOf(root_.get()) == StatOverride::Form::kUser) {
+    wanted = StatOverride::Form::kUser;  // as fuse-overlayfs has it
+  }
+  override_ = StatOverride(wanted);
+  if (!override_.active()) return {};
+  struct stat st = {};
+  if (fstat(root_.get(), &st) != 0) return Errno("upper directory");
+  backing_mode_ = (st.st_mode & 0777) | 0700;
+  Temporary file(*this);
+  TRY_ASSIGN(UniqueFd fd, OpenAt(temporary_.get(), file.name(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+  auto written = override_.Write(FdPath(fd.get()), XattrPath::kMagicLink, st);
+  if (!written) {
+    return Invalid("upperdir " + path_ +
+                       ": owners cannot be kept in an attribute here: " + written.error().Message(),
+                   written.error().code());
+  }
+  return {};
+}
+
+bool Upper::StatAt(int dirfd, const std::string& name, struct stat& st) const {
+  if (fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;
+  if (override_.active()) ApplyOverride(FdPath(dirfd, name), XattrPath::kNoFollow, st);
+  return true;
+}
+
+void Upper::ForgetFormer(int dirfd, const std::string& name) {
+  struct stat st = {};
+  if (!stand_ins_.any() || fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
+  stand_ins_.Erase(st.st_ino);
+}
+
+bool Upper::StatFd(int fd, struct stat& st) const {
+  if (fstat(fd, &st) != 0) return false;
+  if (override_.active()) ApplyOverride(FdPath(fd), XattrPath::kMagicLink, st);
+  return true;
+}
+
+void Upper::ApplyOverride(const std::string& path, XattrPath how, struct stat& st) const {
+  auto stand_in = S_ISLNK(st.st_mode) ? stand_ins_.Find(path, how) : std::nullopt;
+  if (stand_in) {
+    override_.Apply(*stand_in, XattrPath::kNoFollow, st);
+  } else {
+    override_.Apply(path, how, st);
+  }
+}
+
+Result<> Upper::WriteOverride(const std::string& path, XattrPath how, const struct stat& st) {
+  auto written = override_.Write(path, how, st);
+  if (written || written.error().code() != EPERM) return written;
+  TRY_ASSIGN(std::string stand_in, stand_ins_.Make(path, how));
+  return override_.Write(stand_in, XattrPath::kNoFollow, st);
+}
+
 std::string Upper::LinkName(uint64_t ino) {
   char text[17];
   std::snprintf(text, sizeof text, "%016lx", ino);
@@ -145,8 +205,11 @@ std::string Upper::NewName() {
 }
 
 Result<> Upper::SetMark(const std::string& path, XattrPath how, std::string_view marker,
-                        std::string_view value) const {
-  return SetXattr(path, MarkName(marker), value, 0, how);
+                        std::string_view value) {
+  auto set = SetXattr(path, MarkName(marker), value, 0, how);
+  if (set || trusted_ || set.error().code() != EPERM) return set;
+  TRY_ASSIGN(std::string stand_in, stand_ins_.Make(path, how));
+  return SetXattr(stand_in, MarkName(marker), value, 0, XattrPath::kNoFollow);
 }
 
 Result<> Upper::RemoveMark(const std::string& path, XattrPath how, std::string_view marker) const {
@@ -157,10 +220,16 @@ Result<> Upper::RemoveMark(const std::string& path, XattrPath how, std::string_v
 
 Result<std::optional<std::string>> Upper::ReadMark(const std::string& path, XattrPath how,
                                                    std::string_view marker) const {
-  return FindXattr(path, MarkName(marker), how);
+  TRY_ASSIGN(auto value, FindXattr(path, MarkName(marker), how));
+  if (value) return value;
+  auto stand_in = stand_ins_.Find(path, how);
+  return stand_in ? FindXattr(*stand_in, MarkName(marker), XattrPath::kNoFollow) : value;
 }
 
 Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
+  if (auto stand_in = stand_ins_.Find(path, how)) {
+    return ReadMarks(*stand_in, XattrPath::kNoFollow);
+  }
   TRY_ASSIGN(auto names, ListXattr(path, how));
   Marks marks;
   for (std::string_view name : names) {
@@ -196,7 +265,7 @@ bool Upper::IsWhiteout(int dirfd, const std::string& name, const struct stat& st
   return value && value->has_value();
 }
 
-Result<> Upper::MakeWhiteout(int dirfd, const std::string& name) const {
+Result<> Upper::MakeWhiteout(int dirfd, const std::string& name) {
   if (device_whiteouts_) {
     if (mknodat(dirfd, name.c_str(), S_IFCHR, makedev(0, 0)) != 0) return Errno("whiteout");
     return {};

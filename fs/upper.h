@@ -15,6 +15,8 @@
 #include <string_view>
 
 #include "fs/fd_cache.h"
+#include "fs/stand_ins.h"
+#include "fs/stat_override.h"
 #include "fs/xattr_io.h"
 #include "store/base/result.h"
 #include "store/base/unique_fd.h"
@@ -40,6 +42,8 @@ class Upper {
     std::string workdir;
     std::string identity;  // Lower::Identity()
     bool is_volatile = false;
+    // kNone: the form that the upper is in already, if any.
+    StatOverride::Form stat_override = StatOverride::Form::kNone;
   };
 
   // Takes both directories for this mount and empties work/work.
@@ -67,16 +71,37 @@ class Upper {
 
   std::string MarkName(std::string_view marker) const { return prefix_ + std::string(marker); }
   Result<> SetMark(const std::string& path, XattrPath how, std::string_view marker,
-                   std::string_view value) const;
+                   std::string_view value);
   Result<> RemoveMark(const std::string& path, XattrPath how, std::string_view marker) const;
   // Reads all markers at once.
   Result<Marks> ReadMarks(const std::string& path, XattrPath how) const;
   Result<std::optional<std::string>> ReadMark(const std::string& path, XattrPath how,
                                               std::string_view marker) const;
 
+  // stat(2), not following a symlink, with what the entry's override says; false: errno says why.
+  bool StatAt(int dirfd, const std::string& name, struct stat& st) const;
+  bool StatFd(int fd, struct stat& st) const;
+  // Names of users' attributes as they are stored, and back; nullopt: not a user's.
+  std::string StoredXattrName(std::string_view name) const {
+    return markers::StoredXattrName(override_.StoredName(name));
+  }
+  std::optional<std::string> UserXattrName(std::string_view stored) const {
+    auto name = markers::UserXattrName(stored);
+    return name ? override_.ShownName(*name) : std::nullopt;
+  }
+  const StatOverride& stat_override() const { return override_; }
+  // REQUIRES: stat_override().active().
+  Result<> WriteOverride(const std::string& path, XattrPath how, const struct stat& st);
+  // The permissions on disk of what shows others.
+  mode_t backing_mode() const { return backing_mode_; }
+  // The file with this st_ino has no names left.
+  void ForgetFile(uint64_t upper_ino) { stand_ins_.Erase(upper_ino); }
+  // The entry is a new file: what was kept for an earlier one with its st_ino goes.
+  void ForgetFormer(int dirfd, const std::string& name);
+
   bool IsWhiteout(int dirfd, const std::string& name, const struct stat& st) const;
   // Makes a whiteout at a name that is free (EEXIST).
-  Result<> MakeWhiteout(int dirfd, const std::string& name) const;
+  Result<> MakeWhiteout(int dirfd, const std::string& name);
   // Replaces the non-directory at `name` by a whiteout, atomically.
   Result<> ReplaceByWhiteout(int dirfd, const std::string& name);
   // True where whiteouts are files: their directory must carry opaque=x.
@@ -96,8 +121,13 @@ class Upper {
   Upper() = default;
   Result<> Lock();
   Result<> Probe();
+  Result<> ProbeOverride(StatOverride::Form wanted);
+  void ApplyOverride(const std::string& path, XattrPath how, struct stat& st) const;
 
-  UniqueFd root_, work_, temporary_, links_, lock_;
+  UniqueFd root_, work_, temporary_, links_, stand_in_dir_, lock_;
+  StandIns stand_ins_;
+  StatOverride override_;
+  mode_t backing_mode_ = 0700;
   std::string path_;
   std::string prefix_;
   bool trusted_ = false;

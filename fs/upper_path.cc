@@ -125,14 +125,14 @@ Result<struct stat> Overlay::StatUpper(const InodePtr& inode) {
     }
     if (!held) {
       auto at = Locate(inode, 0);
-      if (at && fstatat(at->dir->get(), at->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+      if (at && upper_->StatAt(at->dir->get(), at->name, st) &&
           st.st_ino == inode->upper_ino.load()) {
         return st;
       }
     }
   }
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  if (fstat(fd->get(), &st) != 0) return Errno("stat");
+  if (!upper_->StatFd(fd->get(), st)) return Errno("stat");
   return st;
 }
 

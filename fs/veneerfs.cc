@@ -85,7 +85,7 @@ Result<> Run(Options options, int ready_pipe) {
   config.default_permissions = options.default_permissions;
   config.passthrough = options.passthrough;
   config.xattrs = options.xattrs;
-  config.acl = options.xattrs && options.behaviour.acl;
+  config.acl = options.xattrs && overlay->acl();
   if (options.timeout) config.timeout = *options.timeout;
   if (options.max_write != 0) config.max_write = options.max_write;
   config.uring = options.uring;

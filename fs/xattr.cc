@@ -24,7 +24,7 @@ Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
     TRY_ASSIGN(value, lower_->Xattr(inode->lower, name));
   } else {
     TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-    TRY_ASSIGN(value, fs::GetXattr(FdPath(fd->get()), markers::StoredXattrName(name),
+    TRY_ASSIGN(value, fs::GetXattr(FdPath(fd->get()), upper_->StoredXattrName(name),
                                    XattrPath::kMagicLink));
   }
   return ownership_.ShownXattr(name, std::move(value));
@@ -43,7 +43,7 @@ Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
     TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
     TRY_ASSIGN(auto stored, fs::ListXattr(FdPath(fd->get()), XattrPath::kMagicLink));
     for (const std::string& name : stored) {
-      if (auto user = markers::UserXattrName(name)) names.push_back(std::move(*user));
+      if (auto user = upper_->UserXattrName(name)) names.push_back(std::move(*user));
     }
   }
   std::erase_if(names, [this](const std::string& name) { return !CheckXattr(name); });
@@ -65,7 +65,7 @@ Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_vie
   TRY(CheckXattr(name));
   TRY_ASSIGN(std::string stored, ownership_.XattrOnDisk(name, value));
   return ChangeXattr(node, [&](const std::string& path) {
-    return fs::SetXattr(path, markers::StoredXattrName(name), stored, flags, XattrPath::kMagicLink);
+    return fs::SetXattr(path, upper_->StoredXattrName(name), stored, flags, XattrPath::kMagicLink);
   });
 }
 
@@ -75,7 +75,7 @@ Result<> Overlay::RemoveXattr(NodeId node, const std::string& name) {
     return std::unexpected(std::move(old).error());
   }
   return ChangeXattr(node, [&](const std::string& path) {
-    return fs::RemoveXattr(path, markers::StoredXattrName(name), XattrPath::kMagicLink);
+    return fs::RemoveXattr(path, upper_->StoredXattrName(name), XattrPath::kMagicLink);
   });
 }
 

@@ -45,6 +45,8 @@ inline constexpr std::string_view kAufsOpaque = ".wh..wh..opq";
 inline constexpr const char* kWorkTemporary = "work";  // emptied at every mount
 inline constexpr const char* kWorkLinks =
     "links";  // <16 hex digits of the inode number>: hard links
+inline constexpr const char* kWorkStandIns =
+    "standins";  // <16 hex digits of st_ino>: attributes of files that take none
 inline constexpr const char* kWorkLock =
     "lock";  // process ID of the mount that holds upper and work
 
