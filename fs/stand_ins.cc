@@ -9,6 +9,7 @@
 
 #include "fs/dir_stream.h"
 #include "store/base/beneath.h"
+#include "store/base/fault.h"
 
 namespace veneer::fs {
 
@@ -82,6 +83,7 @@ Result<std::string> StandIns::Make(const std::string& path, XattrPath how) {
   TRY(OpenAt(temporary_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   auto placed = [&]() -> Result<> {
     TRY(SetXattr(FdPath(temporary_, name), kBirth, key->birth, 0, XattrPath::kNoFollow));
+    TRY(FaultPoint("stand_in.before_rename"));
     if (renameat(temporary_, name.c_str(), dir_, NameOf(key->ino).c_str()) != 0) {
       return Errno("stand-in");
     }
