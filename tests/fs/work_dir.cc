@@ -47,9 +47,11 @@ void Must(Result<> result) {
 }
 
 std::vector<std::pair<std::string, std::string>> Xattrs(const std::string& path) {
-  std::string list(65536, '\0');
-  ssize_t n = llistxattr(path.c_str(), list.data(), list.size());
   std::vector<std::pair<std::string, std::string>> found;
+  ssize_t n = llistxattr(path.c_str(), nullptr, 0);
+  if (n <= 0) return found;
+  std::string list(65536, '\0');
+  n = llistxattr(path.c_str(), list.data(), list.size());
   for (ssize_t at = 0; at < n;) {
     std::string name = list.c_str() + at;
     at += static_cast<ssize_t>(name.size()) + 1;
@@ -98,7 +100,8 @@ pid_t DaemonOf(const std::string& path) {
     std::string name = entry.path().filename();
     if (name.empty() || !isdigit(static_cast<unsigned char>(name[0]))) continue;
     std::ifstream file(entry.path() / "cmdline");
-    std::string line((std::istreambuf_iterator<char>(file)), {});
+    std::string line;
+    std::getline(file, line);  // of a process that has ended by now: nothing
     if (line.find("veneerfs") != line.npos && line.ends_with(path + '\0')) return std::stoi(name);
   }
   return -1;
@@ -178,7 +181,7 @@ UniqueFd OpenFile(const std::string& path, int flags, mode_t mode) {
 
 std::string ReadFd(int fd) {
   std::string content;
-  std::string buffer(1 << 20, '\0');
+  std::string buffer(1 << 16, '\0');
   for (uint64_t offset = 0;;) {
     size_t n = Must(PreadUpTo(fd, buffer.data(), buffer.size(), offset));
     if (n == 0) return content;
@@ -273,10 +276,12 @@ RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& f
   return result;
 }
 
-std::string MakeChain(const std::string& source, const std::string& store) {
-  MakeDirs(store + "/objects");
-  UniqueFd dir = OpenFile(store, O_RDONLY | O_DIRECTORY);
-  auto builder = Must(tree::LayerTreeBuilder::Create(dir.get()));
+namespace {
+
+// The layer that `source` is, its objects in `store`.
+std::unique_ptr<tree::LayerTree> MakeLayer(const std::string& source, const std::string& store,
+                                           int store_fd) {
+  auto builder = Must(tree::LayerTreeBuilder::Create(store_fd));
   std::map<ino_t, std::string> linked;
   std::function<void(const std::string&)> add = [&](const std::string& relative) {
     std::string path = source + "/" + relative;
@@ -322,32 +327,50 @@ std::string MakeChain(const std::string& source, const std::string& store) {
     }
   };
   add("");
-  UniqueFd layer_file = OpenFile(store + "/layer", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  UniqueFd layer_file(open(store.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   Must(builder->Finish(layer_file.get()));
-  auto layer = Must(tree::LayerTree::Open(layer_file.get()));
-  ChainId chain(Digest::Of(source));
-  std::string path = store + "/" + chain.Hex();
-  UniqueFd file = OpenFile(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-  const tree::LayerTree* layers[] = {layer.get()};
-  Must(tree::BuildBase(layers, chain, dir.get(), file.get()));
-  return path;
+  return Must(tree::LayerTree::Open(layer_file.get()));
 }
 
+}  // namespace
+
+std::string MakeChain(const std::vector<std::string>& sources, const std::string& store) {
+  MakeDirs(store + "/objects");
+  UniqueFd dir = OpenFile(store, O_RDONLY | O_DIRECTORY);
+  std::vector<std::unique_ptr<tree::LayerTree>> layers;
+  std::vector<const tree::LayerTree*> pointers;
+  for (const std::string& source : sources) {
+    layers.push_back(MakeLayer(source, store, dir.get()));
+    pointers.push_back(layers.back().get());
+  }
+  ChainId chain(Digest::Of(sources.back()));
+  std::string path = store + "/" + chain.Hex();
+  UniqueFd file = OpenFile(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+  Must(tree::BuildBase(pointers, chain, dir.get(), file.get()));
+  return path;
+}
 WorkDir::WorkDir(Setup setup) : setup_(std::move(setup)) {
   EXPECT_TRUE(own_namespace || geteuid() != 0);
-  std::string seed = scratch_ / "lower";
-  MakeDirs(seed);
-  if (setup_.populate) setup_.populate(seed);
+  layers_ = {scratch_ / "lower"};
+  MakeDirs(layers_.back());
+  if (setup_.populate) setup_.populate(layers_.back());
+  for (const auto& populate : setup_.above) {
+    if (setup_.kind != Kind::kPlain) {
+      layers_.push_back(scratch_ / ("lower" + std::to_string(layers_.size())));
+      MakeDirs(layers_.back());
+    }
+    populate(layers_.back());
+  }
   if (setup_.kind == Kind::kPlain) {
-    path_ = seed;
+    path_ = layers_.back();
     return;
   }
   path_ = scratch_ / "mnt";
   for (const char* name : {"mnt", "upper", "work"}) MakeDirs(scratch_ / name);
   // The root of a directory stack has its upper's attributes.
-  EXPECT_EQ(chmod(upper().c_str(), Stat(seed).st_mode & 07777), 0);
-  if (setup_.kind == Kind::kChain) chain_ = MakeChain(seed, scratch_ / "store");
-  Mount();
+  EXPECT_EQ(chmod(upper().c_str(), Stat(layers_.back()).st_mode & 07777), 0);
+  if (setup_.kind == Kind::kChain) chain_ = MakeChain(layers_, scratch_ / "store");
+  if (setup_.mounted) Mount();
 }
 
 WorkDir::~WorkDir() {
@@ -358,10 +381,22 @@ std::string WorkDir::lower() const {
   return setup_.kind == Kind::kChain ? scratch_ / "store" : scratch_ / "lower";
 }
 
+std::string WorkDir::LowerText() const {
+  if (setup_.kind == Kind::kChain) return TreeText(lower());
+  std::string text;
+  for (const std::string& layer : layers_) text += TreeText(layer);
+  return text;
+}
+
 std::string WorkDir::mount_options() const {
-  std::string options = setup_.kind == Kind::kChain
-                            ? "chain=" + chain_ + ",objects=" + (scratch_ / "store/objects")
-                            : "lowerdir=" + (scratch_ / "lower");
+  std::string options;
+  if (setup_.kind == Kind::kChain) {
+    options = "chain=" + chain_ + ",objects=" + (scratch_ / "store/objects");
+  } else {
+    for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
+      options.append(options.empty() ? "lowerdir=" : ":").append(*layer);
+    }
+  }
   if (!setup_.read_only) options += ",upperdir=" + upper() + ",workdir=" + work();
   options += ",log=" + (scratch_ / "log");
   if (!setup_.options.empty()) options += "," + setup_.options;

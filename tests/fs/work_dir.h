@@ -53,9 +53,9 @@ struct RunResult {
 };
 RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& faults = "");
 
-// Turns the directory `source` into a one-layer store chain: `store`/objects and a tree file in
-// `store`. Returns the tree file's path.
-std::string MakeChain(const std::string& source, const std::string& store);
+// Turns the directories `sources`, the lowest first, into the layers of a store chain:
+// `store`/objects and a tree file in `store`. Returns the tree file's path.
+std::string MakeChain(const std::vector<std::string>& sources, const std::string& store);
 
 // A mount, or a plain directory. Unmounts itself.
 class WorkDir {
@@ -66,6 +66,9 @@ class WorkDir {
     std::string options;                                   // further mount options
     std::vector<std::string> arguments;
     bool read_only = false;
+    // Further layers on top, the lowest first. In a plain directory they add to what is there.
+    std::vector<std::function<void(const std::string& dir)>> above = {};
+    bool mounted = true;  // false: all is made ready, for somebody else to mount
   };
   explicit WorkDir(Setup setup);
   ~WorkDir();
@@ -76,7 +79,8 @@ class WorkDir {
   pid_t pid() const { return pid_; }
   std::string upper() const { return scratch_ / "upper"; }
   std::string work() const { return scratch_ / "work"; }
-  std::string lower() const;  // what the lower's bytes are in: the directory, or the objects
+  std::string lower() const;      // what the lower's bytes are in: the directory, or the objects
+  std::string LowerText() const;  // of all layers, as TreeText()
   std::string mount_options() const;
   const std::string& scratch() const { return scratch_.path(); }
 
@@ -90,6 +94,7 @@ class WorkDir {
   void Detach();
   Setup setup_;
   Scratch scratch_;
+  std::vector<std::string> layers_;  // the lowest first
   std::string path_;
   std::string chain_;
   pid_t pid_ = -1;
