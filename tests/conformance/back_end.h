@@ -28,7 +28,7 @@ std::string BackEndName(const ::testing::TestParamInfo<BackEnd>& info);
 void PrintTo(const BackEnd& back_end, std::ostream* out);
 
 // The differences to a local filesystem: all that a case may make an exception for. Each is
-// explained in docs/filesystem.md "Differences".
+// explained in docs/conformance.md "Differences".
 enum class Difference {
   kNamesOfTheFormat,     // names ".wh.*" and devices 0/0 cannot be made
   kMergedLinkCount,      // a directory merged from several plain layers shows one link

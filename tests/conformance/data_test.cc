@@ -251,7 +251,7 @@ class MetadataOnly : public Data {};
 
 TEST_P(MetadataOnly, ChangesOfAStoresFileCopyNoData) {
   if (GetParam().kind != testing::Kind::kChain)
-    return;  // directory stacks copy: docs/filesystem.md
+    return;  // directory stacks copy: docs/conformance.md
   ASSERT_EQ(Code(fs().Chmod("blocks", 0600)), 0);
   ASSERT_EQ(Code(fs().Chown("sparse", 5, 6)), 0);
   ASSERT_EQ(Code(fs().SetTimes("f", {1, 2}, {3, 4})), 0);

@@ -52,5 +52,25 @@ TEST(StackLower, ReadsOverlayAndAufsForms) {
   EXPECT_EQ(umount(mnt.c_str()), 0);
 }
 
+// The kernel's overlayfs takes 500.
+TEST(StackLower, ReadsAThousandLayers) {
+  constexpr int kLayers = 1000;
+  Scratch scratch;
+  std::string options = "lowerdir=";
+  for (int i = 0; i < kLayers; ++i) {
+    std::string layer = scratch / std::to_string(i);
+    MakeDirs(layer + "/d");
+    WriteFile(layer + "/d/" + std::to_string(i), "");
+    options += (i == 0 ? "" : ":") + layer;
+  }
+  MakeDirs(scratch / "m");
+  RunResult run = RunVeneerfs({"-o", options, scratch / "m"});
+  ASSERT_EQ(run.status, 0) << run.error;
+  EXPECT_EQ(ListDir(scratch / "m/d").size(), static_cast<size_t>(kLayers));
+  EXPECT_TRUE(Exists(scratch / "m/d/999"));
+  EXPECT_FALSE(Exists(scratch / "m/d/1000"));
+  EXPECT_EQ(umount((scratch / "m").c_str()), 0);
+}
+
 }  // namespace
 }  // namespace veneer::fs::testing

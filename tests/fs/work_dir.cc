@@ -247,7 +247,8 @@ std::string TreeText(const std::string& root, bool times) {
   return out.str();
 }
 
-RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& faults) {
+RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& faults,
+                      rlim_t descriptors) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
   std::string program = VENEER_BIN "/veneerfs";
@@ -255,6 +256,8 @@ RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& f
   if (child == 0) {
     dup2(ends[1], STDERR_FILENO);
     if (!faults.empty()) setenv("VENEER_FAULTS", faults.c_str(), 1);
+    const struct rlimit limit = {descriptors, descriptors};
+    if (descriptors != 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(126);
     std::vector<char*> argv = {program.data()};
     std::vector<std::string> copy = args;
     for (std::string& arg : copy) argv.push_back(arg.data());
@@ -406,7 +409,7 @@ std::string WorkDir::mount_options() const {
 void WorkDir::Mount(const std::string& faults) {
   std::vector<std::string> args = setup_.arguments;
   args.insert(args.end(), {"-o", mount_options(), path_});
-  RunResult result = RunVeneerfs(args, faults);
+  RunResult result = RunVeneerfs(args, faults, setup_.descriptors);
   ASSERT_EQ(result.status, 0) << result.error;
   pid_ = DaemonOf(path_);
   ASSERT_GT(pid_, 0);

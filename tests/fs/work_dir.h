@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -51,7 +52,8 @@ struct RunResult {
   int status = 0;
   std::string error;
 };
-RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& faults = "");
+RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& faults = "",
+                      rlim_t descriptors = 0);
 
 // Turns the directories `sources`, the lowest first, into the layers of a store chain:
 // `store`/objects and a tree file in `store`. Returns the tree file's path.
@@ -68,7 +70,8 @@ class WorkDir {
     bool read_only = false;
     // Further layers on top, the lowest first. In a plain directory they add to what is there.
     std::vector<std::function<void(const std::string& dir)>> above = {};
-    bool mounted = true;  // false: all is made ready, for somebody else to mount
+    bool mounted = true;     // false: all is made ready, for somebody else to mount
+    rlim_t descriptors = 0;  // RLIMIT_NOFILE of the daemon; 0: the caller's
   };
   explicit WorkDir(Setup setup);
   ~WorkDir();
