@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/overlay.h"
@@ -11,21 +12,48 @@
 
 namespace veneer::fs {
 
+namespace {
+
+// EPERM where the file is immutable, or append-only and not opened for that.
+Result<> MayOpenToWrite(int fd, int flags) {
+  struct statx stx = {};
+  if (statx(fd, "", AT_EMPTY_PATH, 0, &stx) != 0) return Errno("stat");
+  bool only_appends = (flags & O_APPEND) != 0 && (flags & O_TRUNC) == 0;
+  if ((stx.stx_attributes & STATX_ATTR_IMMUTABLE) != 0 ||
+      ((stx.stx_attributes & STATX_ATTR_APPEND) != 0 && !only_appends)) {
+    return Fail(EPERM, "open");
+  }
+  return {};
+}
+
+}  // namespace
+
 // REQUIRES: the caller counts as one of inode->opens, so that a copy-up leaves a backing behind.
-Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, bool writable) {
+Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, int flags) {
+  bool writable = (flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY;
+  bool appending = (flags & O_APPEND) != 0;
+  auto serves = [&](const BackingPtr& backing) {
+    return backing && (!writable || (backing->writable && (appending || !backing->appends)));
+  };
   for (;;) {
     Data data;
     {
       MutexLock lock(inode->mu);
       data = inode->data;
-      if (inode->backing && (inode->backing->writable || !writable)) return inode->backing;
+      if (serves(inode->backing)) return inode->backing;
     }
     Backing made;
     if (data == Data::kUpper) {
       made.upper = true;
       made.writable = writable;
       TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_PATH));
-      TRY_ASSIGN(made.fd, OpenAt(AT_FDCWD, FdPath(found->get()), writable ? O_RDWR : O_RDONLY));
+      std::string path = FdPath(found->get());
+      auto opened = OpenAt(AT_FDCWD, path, writable ? O_RDWR : O_RDONLY);
+      if (!opened && opened.error().code() == EPERM && appending) {
+        made.appends = true;
+        opened = OpenAt(AT_FDCWD, path, O_RDWR | O_APPEND);
+      }
+      TRY_ASSIGN(made.fd, std::move(opened));
     } else {
       if (writable) return Fail(EIO, "open before copy-up");
       TRY_ASSIGN(made.fd, lower_->Open(inode->lower));
@@ -34,7 +62,7 @@ Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, bool writable) {
     BackingPtr old;  // closed after the lock
     MutexLock lock(inode->mu);
     if (inode->data != data) continue;
-    if (inode->backing && (inode->backing->writable || !writable)) return inode->backing;
+    if (serves(inode->backing)) return inode->backing;
     old = std::move(inode->backing);
     inode->backing = shared;
     return shared;
@@ -76,7 +104,9 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, bool kill_suidgid) {
   }
   HandleId id = handles_.Add(std::move(handle));
   auto opened = [&]() -> Result<> {
-    TRY_ASSIGN(BackingPtr backing, OpenBacking(inode, writable));
+    TRY_ASSIGN(BackingPtr backing, OpenBacking(inode, flags));
+    // One opened earlier may serve, which does not tell what the file allows now.
+    if (writable) TRY(MayOpenToWrite(backing->fd.get(), flags));
     // Passthrough writes of such a handle are synced by the kernel, which knows of no marker.
     if (writable && (flags & O_DSYNC) != 0 && inode->mark_removal != Inode::kMarkSettled) {
       TRY(Fsync(id, false));
@@ -135,14 +165,14 @@ Result<BackingPtr> Overlay::BackingOf(HandleId id) {
     if (handle->inode->backing) return handle->inode->backing;
   }
   if (handle->inode->IsDir()) return Fail(EISDIR, "read");
-  return OpenBacking(handle->inode, false);
+  return OpenBacking(handle->inode, O_RDONLY);
 }
 
 Result<BackingPtr> Overlay::WritableBackingOf(HandleId id, InodePtr* inode) {
   TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
   if ((handle->flags & O_ACCMODE) == O_RDONLY) return Fail(EBADF, "write");
   *inode = handle->inode;
-  return OpenBacking(handle->inode, true);
+  return OpenBacking(handle->inode, handle->flags);
 }
 
 Result<size_t> Overlay::Read(HandleId handle, void* buffer, size_t size, uint64_t offset) {

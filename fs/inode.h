@@ -31,6 +31,7 @@ struct Backing {
   UniqueFd fd;
   bool upper = false;     // the upper's file: its attributes count
   bool writable = false;  // opened O_RDWR
+  bool appends = false;   // and O_APPEND: the file is append-only
 };
 using BackingPtr = std::shared_ptr<const Backing>;
 

@@ -268,7 +268,8 @@ class Overlay {
   bool IsAncestor(const InodePtr& ancestor, const InodePtr& node);
 
   // file_io.cc
-  Result<BackingPtr> OpenBacking(const InodePtr& inode, bool writable);
+  // `flags` as open(2): what the backing is needed for.
+  Result<BackingPtr> OpenBacking(const InodePtr& inode, int flags);
   Result<BackingPtr> BackingOf(HandleId handle);
   HandleId NewFile(const InodePtr& inode, int flags, UniqueFd fd);  // `fd`: the upper's, O_RDWR
   Result<BackingPtr> WritableBackingOf(HandleId handle, InodePtr* inode);

@@ -3,6 +3,7 @@
 // A name that the lower has is replaced by its whiteout in one rename, so that no crash lets the
 // lower's file back in.
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <unordered_set>
 
@@ -12,6 +13,16 @@
 #include "store/base/fault.h"
 
 namespace veneer::fs {
+
+namespace {
+
+bool KeepsEntries(int dirfd) {
+  struct statx stx = {};
+  return statx(dirfd, "", AT_EMPTY_PATH, 0, &stx) == 0 &&
+         (stx.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0;
+}
+
+}  // namespace
 
 Result<bool> Overlay::LowerHas(Inode& dir, const std::string& name) {
   if (!dir.lower) return false;
@@ -163,9 +174,10 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
     if (again != child) continue;
     WriteLock child_entries(child->dir->entries);
     TRY_ASSIGN(bool empty, IsEmpty(child));
-    if (!empty) return Fail(ENOTEMPTY, "rmdir");
-    TRY_ASSIGN(bool hides, LowerHas(*dir, name));
     TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+    // An immutable or append-only directory says so first.
+    if (!empty) return Fail(KeepsEntries(fd->get()) ? EPERM : ENOTEMPTY, "rmdir");
+    TRY_ASSIGN(bool hides, LowerHas(*dir, name));
     if (hides && found.upper) {
       TRY(upper_->MakeWhiteout(gone.dir(), gone.name()));
       TRY(FaultPoint("rmdir.before_exchange"));
