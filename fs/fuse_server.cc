@@ -79,6 +79,10 @@ class Server : public FuseServer {
   // What mappings of open files changed, and only the kernel has, comes to the engine; returns when
   // it is there.
   void WriteBack();
+  // The kernel asks again for what it knows of the node's attributes.
+  void ForgetAttributes(NodeId node) {
+    fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
+  }
   uint64_t passed() const { return passed_; }
   // True where user 0 of the mount is the host's root.
   bool privileged() const { return privileged_; }
@@ -621,6 +625,10 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, con
   return {};
 }
 
+bool ChangesFile(unsigned request) {
+  return request == FS_IOC_SETFLAGS || request == FS_IOC_FSSETXATTR;
+}
+
 void DoFileIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, std::string_view in,
                  size_t out_size) {
   Answer(req, [&]() -> Result<> {
@@ -629,6 +637,7 @@ void DoFileIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, std::string_v
     if (in.size() > sizeof argument || out_size > sizeof argument) return Fail(ENOTTY, "ioctl");
     in.copy(argument, sizeof argument);
     TRY(EngineOf(req).FileIoctl(Node(ino), request, argument));
+    if (ChangesFile(request)) ServerOf(req).ForgetAttributes(Node(ino));
     fuse_reply_ioctl(req, 0, argument, out_size);
     return {};
   });
@@ -642,7 +651,7 @@ void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_
       return Control(req, request, fi, in, in_size);
     }
     std::string_view argument(static_cast<const char*>(in), in == nullptr ? 0 : in_size);
-    if (request == FS_IOC_SETFLAGS || request == FS_IOC_FSSETXATTR) {
+    if (ChangesFile(request)) {
       MayWait<DoFileIoctl>::Run(req, ino, request, argument, out_size);
     } else {
       DoFileIoctl(req, ino, request, argument, out_size);
@@ -744,7 +753,7 @@ void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_
   if (reply() != 0) {
     Close(node, fi);  // `req` is gone
   } else if (opened.first_writer) {
-    fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
+    ForgetAttributes(node);
   }
 }
 
@@ -760,7 +769,7 @@ void Server::Close(NodeId node, const fuse_file_info* fi) {
   }
   overlay_.Release(HandleOf(fi));
   if (closed.last_writer) {
-    fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
+    ForgetAttributes(node);
   }
 }
 
