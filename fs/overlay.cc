@@ -21,6 +21,7 @@ Overlay::Overlay(Parts parts)
 
 // Inodes refer to each other and to the descriptor cache: they go before it does.
 Overlay::~Overlay() {
+  if (upper_) upper_->Unlock();  // forgetting a million inodes takes time; nobody waits for that
   moved_.clear();
   inodes_.Clear();
   root_.reset();

@@ -21,7 +21,9 @@ std::string Holder(int workfd) {
   return "veneerfs, process " + *text;
 }
 
-constexpr int kLockTries = 20;
+// Who only looks whether it is locked holds it for an instant; a daemon, after umount(2) has
+// returned, until it has noticed: on a busy machine a second.
+constexpr int kLockTries = 200;
 constexpr useconds_t kLockPauseUs = 10'000;
 
 Result<UniqueFd> OpenWorkDir(int workfd, const char* name) {
@@ -79,14 +81,17 @@ Result<std::unique_ptr<Upper>> Upper::Open(const Options& options) {
   return upper;
 }
 
-Upper::~Upper() {
-  if (lock_) unlinkat(work_.get(), markers::kWorkLock, 0);
+Upper::~Upper() { Unlock(); }
+
+void Upper::Unlock() {
+  if (!lock_) return;
+  unlinkat(work_.get(), markers::kWorkLock, 0);
+  lock_.Reset();
+  for (int fd : {root_.get(), work_.get()}) flock(fd, LOCK_UN);
 }
 
 Result<> Upper::Lock() {
   for (int fd : {root_.get(), work_.get()}) {
-    // Who only looks whether it is locked holds it for an instant; a mount that just ended, for a
-    // few.
     int taken = -1;
     for (int i = 0; i < kLockTries; ++i) {
       taken = flock(fd, LOCK_EX | LOCK_NB);

@@ -47,10 +47,12 @@ class Upper {
   };
 
   // Takes both directories for this mount and empties work/work.
-  // EBUSY: another mount has one of them; the message names it. EXDEV: they are on different
-  // filesystems. EROFS, ENOTSUP: the host's filesystem cannot be an upper. EINVAL: an upper of
-  // another chain.
+  // EBUSY: another mount has one of them, and keeps it for two seconds; the message names it.
+  // EXDEV: they are on different filesystems. EROFS, ENOTSUP: the host's filesystem cannot be an
+  // upper. EINVAL: an upper of another chain.
   static Result<std::unique_ptr<Upper>> Open(const Options& options);
+  // Another mount may take it from now on. REQUIRES: nothing is changed any more.
+  void Unlock();
   ~Upper();
 
   int root() const { return root_.get(); }
