@@ -28,6 +28,7 @@ case ,$options, in
 esac
 case $source in
 """
+DEVICE = "veneer-{}-device"
 USERS = (("fsgqa", 4201), ("123456-fsgqa", 4202), ("fsgqa2", 4203))
 
 
@@ -65,7 +66,7 @@ class Xfstests:
             directory = os.path.join(folder, name.lower())
             os.makedirs(directory)
             config["TEST_DIR" if name == "TEST" else "SCRATCH_MNT"] = directory
-            config[f"{name}_DEV"] = name.lower()
+            config[f"{name}_DEV"] = DEVICE.format(name.lower())  # a word that no path has in it
         os.mkdir(config["RESULT_BASE"])
         if isinstance(test, Fuse):
             kind = os.path.basename(test.program)
@@ -126,6 +127,7 @@ def write_helper(path, test, scratch):
     with open(path, "w", encoding="utf-8") as file:
         file.write(HELPER)
         for name, target in (("test", test), ("scratch", scratch)):
+            name = DEVICE.format(name)
             layers = target.layers() + ("," + target.options if target.options else "")
             file.write(f"  {name}) layers={layers} ;;\n")
         file.write("esac\n")
