@@ -226,13 +226,14 @@ Result<> Upper::RemoveMark(const std::string& path, XattrPath how, std::string_v
 Result<std::optional<std::string>> Upper::ReadMark(const std::string& path, XattrPath how,
                                                    std::string_view marker) const {
   TRY_ASSIGN(auto value, FindXattr(path, MarkName(marker), how));
-  if (value) return value;
+  if (value || trusted_) return value;
   auto stand_in = stand_ins_.Find(path, how);
   return stand_in ? FindXattr(*stand_in, MarkName(marker), XattrPath::kNoFollow) : value;
 }
 
 Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
-  if (auto stand_in = stand_ins_.Find(path, how)) {
+  // Every file takes trusted attributes itself; its stand-in is for others.
+  if (auto stand_in = trusted_ ? std::nullopt : stand_ins_.Find(path, how)) {
     return ReadMarks(*stand_in, XattrPath::kNoFollow);
   }
   TRY_ASSIGN(auto names, ListXattr(path, how));

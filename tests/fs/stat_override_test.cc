@@ -151,14 +151,17 @@ TEST_P(Overridden, NewFilesOfEveryTypeHaveTheirOwners) {
 TEST_P(Overridden, CopyUpKeepsEverything) {
   std::vector<const char*> names = {"f", "d", "s", "p", "null", "tool"};
   std::vector<std::string> before;
-  for (const char* name : names) before.push_back(Facts(name));
+  auto facts = [&](const char* name) {
+    return Facts(name) + " " + std::to_string(Stat(At(name)).st_ino);
+  };
+  for (const char* name : names) before.push_back(facts(name));
   for (const char* name : names) {
     timespec times[2] = {{1, 0}, {1, 0}};
     ASSERT_EQ(utimensat(AT_FDCWD, At(name).c_str(), times, AT_SYMLINK_NOFOLLOW), 0) << name;
   }
   WriteFile(At("d/below/new"), "n");
   for (int round = 0; round < 2; ++round) {
-    for (size_t i = 0; i < names.size(); ++i) EXPECT_EQ(Facts(names[i]), before[i]) << names[i];
+    for (size_t i = 0; i < names.size(); ++i) EXPECT_EQ(facts(names[i]), before[i]) << names[i];
     EXPECT_EQ(ReadFile(At("f")), "lower");
     work().Remount();
   }
