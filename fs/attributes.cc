@@ -152,6 +152,13 @@ Result<struct stat> Overlay::GetAttr(NodeId node) {
   return ownership_.Shown(st);
 }
 
+Result<std::optional<timespec>> Overlay::BirthTime(NodeId node) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  if (!inode->has_upper()) return lower_->BirthTime(inode->lower);
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  return BirthTimeAt(fd->get(), "");
+}
+
 // What the kernel does for a local filesystem's write(2) and truncate(2) by a caller without
 // CAP_FSETID; the daemon itself has it, so the host's filesystem does not do it for us.
 // `fd` may be O_PATH.
@@ -168,7 +175,7 @@ Result<> Overlay::ClearSuid(int fd, Inode& inode) {
 Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   TRY(RequireUpper());
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   if (change.size && inode->IsDir()) return Fail(EISDIR, "truncate");
   Need need = !change.size ? Need::kAttributes : *change.size == 0 ? Need::kEmpty : Need::kData;
   {

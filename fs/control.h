@@ -33,8 +33,10 @@ struct Stats {
   __u64 stubs;     // of these, metadata only
   __u64 bytes_copied;
   __u64 whiteouts;
-  __u64 passthrough;  // handles opened in passthrough mode
-  __u64 reserved[7];
+  __u64 passthrough;      // handles opened in passthrough mode
+  __u64 rings;            // queues of FUSE-over-io_uring that have been used; 0: /dev/fuse alone
+  __u64 mode_violations;  // of the open modes' invariant; not 0: a fault of the daemon
+  __u64 reserved[5];
 };
 
 struct Freeze {

@@ -12,6 +12,7 @@
 #include "fs/copy_data.h"
 #include "fs/keep_times.h"
 #include "fs/overlay.h"
+#include "fs/patience.h"
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
 
@@ -22,10 +23,13 @@ class Overlay::CopyTurn {
  public:
   CopyTurn(InodeTable& table, const InodePtr& inode) : table_(table), inode_(inode) {
     MutexLock lock(inode_->mu);
-    while (inode_->copying) table_.copied(*inode_).Wait(inode_->mu);
+    while (inode_->copying && !Impatient::Now()) table_.copied(*inode_).Wait(inode_->mu);
+    held_ = !inode_->copying;
     inode_->copying = true;
   }
+  bool held() const { return held_; }  // false: the thread is Impatient, and somebody else copies
   ~CopyTurn() {
+    if (!held_) return;
     MutexLock lock(inode_->mu);
     inode_->copying = false;
     inode_->shown.reset();
@@ -37,6 +41,7 @@ class Overlay::CopyTurn {
  private:
   InodeTable& table_;
   const InodePtr inode_;
+  bool held_ = false;
 };
 
 // The owner first (changing it clears setuid and capabilities), times last (everything changes
@@ -130,6 +135,7 @@ Result<> Overlay::EnsureUpper(const InodePtr& inode, Need need) {
     if (satisfied()) return {};
   }
   CopyTurn turn(inodes_, inode);
+  if (!turn.held()) return Fail(kWouldWait, "copy-up");
   bool stub;
   {
     MutexLock lock(inode->mu);
@@ -152,6 +158,7 @@ void Overlay::Publish(const InodePtr& inode, uint64_t upper_ino, Data data, Uniq
 
 Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
   TRY_ASSIGN(struct stat st, lower_->Attr(inode->lower));
+  if (st.st_nlink > 1) TRY(MayWait("copy-up of all names"));
   if (!S_ISREG(st.st_mode)) {
     Temporary made(*upper_);
     if (S_ISLNK(st.st_mode)) {
@@ -175,6 +182,7 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
     return {};
   }
 
+  if (need == Need::kData && st.st_size > 0) TRY(MayWait("copy-up"));
   Temporary made(*upper_);
   TRY_ASSIGN(UniqueFd fd,
              OpenAt(made.dir(), made.name(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
@@ -192,6 +200,7 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
   }
   bool copies = data == Data::kUpper && need != Need::kEmpty && st.st_size > 0;
   if (copies) {
+    TRY(MayWait("copy-up"));
     TRY(FaultPoint("copy_up.before_data"));
     TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
     TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
@@ -276,6 +285,7 @@ Result<SharedFd> Overlay::Place(const InodePtr& inode, Temporary& file, const st
 // Brings the data into a stub, in place, so that all its names have it. Until the marker is gone
 // the lower's data counts; the marker goes when the data is durable.
 Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
+  if (need != Need::kEmpty) TRY(MayWait("copy-up"));
   TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_RDWR));
   TRY_ASSIGN(UniqueFd fd, OpenAt(AT_FDCWD, FdPath(found->get()), O_RDWR));
   std::string path = FdPath(fd.get());

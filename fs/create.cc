@@ -109,7 +109,7 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
 Result<Entry> Overlay::MakeNode(NodeId parent, const std::string& name, mode_t mode, dev_t rdev,
                                 const Caller& caller) {
   if (markers::IsWhiteoutDevice(mode, rdev)) return Fail(EPERM, "mknod of a whiteout");
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
   st.st_mode = mode;
@@ -129,7 +129,7 @@ Result<Entry> Overlay::MakeNode(NodeId parent, const std::string& name, mode_t m
 
 Result<Entry> Overlay::MakeDir(NodeId parent, const std::string& name, mode_t mode,
                                const Caller& caller) {
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
   st.st_mode = S_IFDIR | (mode & 07777);
@@ -145,7 +145,7 @@ Result<Entry> Overlay::MakeDir(NodeId parent, const std::string& name, mode_t mo
 
 Result<Entry> Overlay::MakeSymlink(NodeId parent, const std::string& name,
                                    const std::string& target, const Caller& caller) {
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
   st.st_mode = S_IFLNK;
@@ -162,7 +162,7 @@ Result<Entry> Overlay::MakeSymlink(NodeId parent, const std::string& name,
 
 Result<std::pair<Entry, HandleId>> Overlay::Create(NodeId parent, const std::string& name,
                                                    mode_t mode, int flags, const Caller& caller) {
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   struct stat st = {};
   st.st_mode = S_IFREG | (mode & 07777);
@@ -182,7 +182,7 @@ Result<std::pair<Entry, HandleId>> Overlay::Create(NodeId parent, const std::str
 Result<std::pair<Entry, HandleId>> Overlay::TmpFile(NodeId parent, mode_t mode, int flags,
                                                     const Caller& caller) {
   TRY(RequireUpper());
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   if (!dir->IsDir()) return Fail(ENOTDIR, "tmpfile");
   TRY(EnsureUpperDir(dir));
@@ -220,7 +220,7 @@ Result<std::pair<Entry, HandleId>> Overlay::TmpFile(NodeId parent, mode_t mode, 
 
 Result<Entry> Overlay::Link(NodeId node, NodeId new_parent, const std::string& new_name) {
   TRY(RequireUpper());
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   TRY_ASSIGN(InodePtr dir, inodes_.Find(new_parent));
   if (inode->IsDir()) return Fail(EPERM, "link");

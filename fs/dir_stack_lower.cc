@@ -5,6 +5,7 @@
 
 #include <unordered_set>
 
+#include "fs/read_only_clone.h"
 #include "fs/xattr_io.h"
 #include "store/base/beneath.h"
 
@@ -75,7 +76,7 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
   struct stat top = {};
   bool covered = false;  // by an opaque root above
   for (const std::string& path : layers) {
-    auto fd = OpenAt(AT_FDCWD, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY);
+    auto fd = OpenReadOnlyClone(path.empty() ? "." : path, O_RDONLY);
     if (!fd) return std::unexpected(fd.error().Within("lower directory " + path));
     struct stat st = {};
     if (fstat(fd->get(), &st) != 0) return Errno("lower directory " + path);
@@ -239,6 +240,11 @@ Result<struct stat> DirStackLower::Attr(const LowerRef& ref) {
   st.st_ino = ref.ino;
   if (ref.IsDir() && ref.node->parts.size() > 1) st.st_nlink = 1;
   return st;
+}
+
+Result<std::optional<timespec>> DirStackLower::BirthTime(const LowerRef& ref) {
+  TRY_ASSIGN(At at, Locate(ref));
+  return BirthTimeAt(at.dir->get(), at.name);
 }
 
 Result<> DirStackLower::ForEach(const LowerRef& dir, const Visit& visit) {

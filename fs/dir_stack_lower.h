@@ -27,6 +27,7 @@ class DirStackLower : public Lower {
   Result<LowerRef> Root() override;
   Result<LowerRef> Lookup(const LowerRef& dir, std::string_view name) override;
   Result<struct stat> Attr(const LowerRef& ref) override;
+  Result<std::optional<timespec>> BirthTime(const LowerRef& ref) override;
   Result<> ForEach(const LowerRef& dir, const Visit& visit) override;
   Result<std::string> LinkTarget(const LowerRef& ref) override;
   Result<std::vector<std::string>> XattrNames(const LowerRef& ref) override;

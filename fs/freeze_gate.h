@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 
 #include "store/base/result.h"
 
@@ -17,19 +19,38 @@ class FreezeGate {
   // at once.
   static constexpr std::chrono::milliseconds kLongest{3600 * 1000};
 
-  // Waits until the gate is open; the gate cannot close until Leave().
-  void Enter();
-  void Leave();
+  // Inside the gate: it cannot close until this is destroyed.
+  class Passage {
+   public:
+    Passage(Passage&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)) {}
+    Passage& operator=(Passage&&) = delete;
+    ~Passage() {
+      if (gate_ != nullptr) gate_->Leave();
+    }
+
+   private:
+    friend class FreezeGate;
+    explicit Passage(FreezeGate& gate) : gate_(&gate) {}
+    FreezeGate* gate_;
+  };
+  // Waits until the gate is open. kWouldWait: the thread is Impatient.
+  Result<Passage> Enter();
+
+  // No more than `most` may wait: one more, and the gate opens, whoever closed it. For servers that
+  // could not be asked to open it any more.
+  void LimitWaiting(unsigned most) { most_waiting_ = most; }
 
   // Closes the gate for `owner` (not 0), and waits for those inside to leave. It opens by itself
   // after `timeout`. EBUSY: closed already. ETIMEDOUT: somebody stayed inside for that long; the
   // gate is open again.
   Result<> Close(uint64_t owner, std::chrono::milliseconds timeout);
-  Result<> Open();               // EINVAL: not closed
+  Result<> Open();               // EINVAL: not closed, or no longer
   void OpenFor(uint64_t owner);  // where `owner` closed it
 
  private:
   using Clock = std::chrono::steady_clock;
+  void Leave();
+  void OpenLocked();
   bool ClosedLocked() const { return owner_ != 0 && Clock::now() < until_; }
 
   std::atomic<int> inside_{0};
@@ -38,18 +59,9 @@ class FreezeGate {
   std::condition_variable changed_;
   uint64_t owner_ = 0;  // guarded by mu_
   Clock::time_point until_;
+  unsigned waiting_ = 0;
+  std::atomic<unsigned> most_waiting_{UINT_MAX};
 };
-
-// Being inside the gate.
-class Passage {
- public:
-  explicit Passage(FreezeGate& gate) : gate_(gate) { gate_.Enter(); }
-  ~Passage() { gate_.Leave(); }
-  Passage(const Passage&) = delete;
-  Passage& operator=(const Passage&) = delete;
-
- private:
-  FreezeGate& gate_;
-};
+using Passage = FreezeGate::Passage;
 
 }  // namespace veneer::fs

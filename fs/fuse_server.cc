@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,9 +28,12 @@
 #include <vector>
 
 #include "fs/end_watch.h"
+#include "fs/kept_call.h"
 #include "fs/log.h"
 #include "fs/open_mode.h"
+#include "fs/patience.h"
 #include "fs/waiting_room.h"
+#include "fs/workers.h"
 
 namespace veneer::fs {
 
@@ -38,6 +42,12 @@ namespace {
 // A mapping of a passthrough file changes its times without anybody being told.
 constexpr double kWhileMapped = 0.0;
 constexpr uint32_t kMaxWrite = 1 << 20;
+// A ring's buffers are memory from the start: one per CPU and request under way.
+constexpr uint32_t kRingMaxWrite = 1 << 17;
+constexpr size_t kQuickWrite = 1 << 15;
+constexpr unsigned kRingBuffers = 128;  // in all, as long as every CPU has its fair number
+constexpr unsigned kFewestPerRing = 8;
+constexpr unsigned kMostPerRing = 16;
 // Threads come as requests do and those beyond a few go when idle; their buffers are memory only
 // once they are used.
 constexpr unsigned kMaxThreads = 256;
@@ -86,7 +96,12 @@ class Server : public FuseServer {
   uint64_t passed() const { return passed_; }
   // True where user 0 of the mount is the host's root.
   bool privileged() const { return privileged_; }
+  // A request came from a ring, or is answered for one.
+  void MeetRing();
+  uint64_t rings() const { return rings_; }
+  uint64_t mode_violations() const { return modes_.violations(); }
   WaitingRoom& waiting() { return waiting_; }
+  Workers& workers() { return *workers_; }
 
  private:
   // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
@@ -96,8 +111,10 @@ class Server : public FuseServer {
   const Config config_;
   OpenModes modes_;
   WaitingRoom waiting_{kMaxWaiting};
+  std::unique_ptr<Workers> workers_ = std::make_unique<Workers>();
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   std::atomic<uint64_t> passed_{0};
+  std::atomic<uint64_t> rings_{0};
   fuse_session* session_ = nullptr;
   const bool privileged_ = geteuid() == 0 && InInitialUserNamespace();
   bool handlers_ = false;
@@ -105,7 +122,19 @@ class Server : public FuseServer {
   std::string mount_id_;
 };
 
-Server& ServerOf(fuse_req_t req) { return *static_cast<Server*>(fuse_req_userdata(req)); }
+bool IsOnRing([[maybe_unused]] fuse_req_t req) {
+#ifdef VENEER_FUSE_URING
+  return fuse_req_is_uring(req);
+#else
+  return false;
+#endif
+}
+
+Server& ServerOf(fuse_req_t req) {
+  auto& server = *static_cast<Server*>(fuse_req_userdata(req));
+  if (IsOnRing(req)) server.MeetRing();
+  return server;
+}
 Overlay& EngineOf(fuse_req_t req) { return ServerOf(req).overlay(); }
 NodeId Node(fuse_ino_t ino) { return NodeId(ino); }
 // What the kernel keeps with an open file: the handle, and whether it is passthrough.
@@ -120,6 +149,9 @@ Caller CallerOf(fuse_req_t req) {
   return {.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask};
 }
 
+// Set when the request at hand, on a ring's thread, would have to wait and was not answered.
+thread_local bool postponed = false;
+
 // Runs `body`, which replies, and replies itself when memory runs out or an error comes back.
 template <typename Body>
 void Answer(fuse_req_t req, Body body) {
@@ -128,6 +160,10 @@ void Answer(fuse_req_t req, Body body) {
     Result<> done = body();
     if (!done) {
       code = done.error().code();
+      if (code == kWouldWait && Impatient::Now()) {
+        postponed = true;
+        return;
+      }
       Log(LogLevel::kDebug, "{}", done.error().Message());
     }
   } catch (const std::bad_alloc&) {
@@ -136,52 +172,48 @@ void Answer(fuse_req_t req, Body body) {
   if (code != 0) fuse_reply_err(req, code);
 }
 
-// An argument of an operation that is to outlive the call.
-template <typename T>
-struct Kept {
-  explicit Kept(T argument) : value(argument) {}
-  T get() { return value; }
-  T value;
-};
-template <>
-struct Kept<const char*> {
-  explicit Kept(const char* argument) : value(argument) {}
-  const char* get() { return value.c_str(); }
-  std::string value;
-};
-template <>
-struct Kept<std::string_view> {
-  explicit Kept(std::string_view argument) : value(argument) {}
-  std::string_view get() { return value; }
-  std::string value;
-};
-template <typename T>
-struct Kept<T*> {
-  explicit Kept(T* argument) {
-    if (argument != nullptr) value = *argument;
-  }
-  T* get() { return value ? &*value : nullptr; }
-  std::optional<T> value;
-};
+// Where a request is handled that may take long. /dev/fuse has many threads, of which only so many
+// may wait for the gate or a copy-up; a ring has one, which may do neither that nor I/O.
+enum class OffRing { kHere, kWaitingRoom };
+enum class OnRing { kTryHere, kWorker };
 
-// The operation `kOperation` in the waiting room.
-template <auto kOperation>
-struct MayWait;
-template <typename... Args, void (*kOperation)(fuse_req_t, Args...)>
-struct MayWait<kOperation> {
+template <auto kOperation, OffRing kOff, OnRing kOn>
+struct Through;
+template <typename... Args, void (*kOperation)(fuse_req_t, Args...), OffRing kOff, OnRing kOn>
+struct Through<kOperation, kOff, kOn> {
   static void Run(fuse_req_t req, Args... args) {
+    Server& server = ServerOf(req);
+    auto keep = [&] { return KeepCall<kOperation>(req, args...); };
+    if (!IsOnRing(req)) {
+      if constexpr (kOff == OffRing::kHere) return kOperation(req, args...);
+      Answer(req, [&]() -> Result<> {
+        server.waiting().Run([&] { kOperation(req, args...); }, keep);
+        return {};
+      });
+      return;
+    }
+    if constexpr (kOn == OnRing::kTryHere) {
+      postponed = false;
+      {
+        Impatient scope;
+        kOperation(req, args...);
+      }
+      if (!postponed) return;
+    }
     Answer(req, [&]() -> Result<> {
-      ServerOf(req).waiting().Run(
-          [&] { kOperation(req, args...); },
-          [&]() -> std::function<void()> {
-            return [req, kept = std::make_tuple(Kept<Args>(args)...)]() mutable {
-              std::apply([&](auto&... each) { kOperation(req, each.get()...); }, kept);
-            };
-          });
+      server.workers().Run(keep());
       return {};
     });
   }
 };
+template <auto kOperation>
+using MayWait = Through<kOperation, OffRing::kWaitingRoom, OnRing::kTryHere>;
+template <auto kOperation>
+using MayRead = Through<kOperation, OffRing::kHere, OnRing::kTryHere>;
+template <auto kOperation>
+using TakesLong = Through<kOperation, OffRing::kHere, OnRing::kWorker>;
+template <auto kOperation>
+using TakesLongAndMayWait = Through<kOperation, OffRing::kWaitingRoom, OnRing::kWorker>;
 
 fuse_entry_param ParamOf(Server& server, const Entry& entry) {
   fuse_entry_param param = {};
@@ -235,6 +267,44 @@ void OnGetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
     return {};
   });
 }
+
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+// Asked only when somebody wants what stat(2) does not tell.
+void OnStatx(fuse_req_t req, fuse_ino_t ino, int, int, fuse_file_info*) {
+  Answer(req, [&]() -> Result<> {
+    Overlay& engine = EngineOf(req);
+    TRY_ASSIGN(struct stat st, engine.GetAttr(Node(ino)));
+    TRY_ASSIGN(auto born, engine.BirthTime(Node(ino)));
+    auto time_of = [](const timespec& t) {
+      statx_timestamp out = {};
+      out.tv_sec = t.tv_sec;
+      out.tv_nsec = static_cast<uint32_t>(t.tv_nsec);
+      return out;
+    };
+    struct statx stx = {};
+    stx.stx_mask = STATX_BASIC_STATS;
+    stx.stx_blksize = static_cast<uint32_t>(st.st_blksize);
+    stx.stx_nlink = static_cast<uint32_t>(st.st_nlink);
+    stx.stx_uid = st.st_uid;
+    stx.stx_gid = st.st_gid;
+    stx.stx_mode = static_cast<uint16_t>(st.st_mode);
+    stx.stx_ino = st.st_ino;
+    stx.stx_size = static_cast<uint64_t>(st.st_size);
+    stx.stx_blocks = static_cast<uint64_t>(st.st_blocks);
+    stx.stx_atime = time_of(st.st_atim);
+    stx.stx_mtime = time_of(st.st_mtim);
+    stx.stx_ctime = time_of(st.st_ctim);
+    stx.stx_rdev_major = major(st.st_rdev);
+    stx.stx_rdev_minor = minor(st.st_rdev);
+    if (born) {
+      stx.stx_mask |= STATX_BTIME;
+      stx.stx_btime = time_of(*born);
+    }
+    fuse_reply_statx(req, 0, &stx, ServerOf(req).TimeoutOf(Node(ino)));
+    return {};
+  });
+}
+#endif
 
 void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fuse_file_info*) {
   Answer(req, [&]() -> Result<> {
@@ -396,7 +466,12 @@ void DoWrite(fuse_req_t req, std::string_view data, off_t offset, fuse_file_info
 
 void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset,
              fuse_file_info* fi) {
-  MayWait<DoWrite>::Run(req, {data, size}, offset, fi);
+  // Much at once may be held up by the host, which writes back first.
+  if (size > kQuickWrite) {
+    TakesLongAndMayWait<DoWrite>::Run(req, {data, size}, offset, fi);
+  } else {
+    MayWait<DoWrite>::Run(req, {data, size}, offset, fi);
+  }
 }
 
 void OnRelease(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
@@ -595,8 +670,7 @@ void OnAccess(fuse_req_t req, fuse_ino_t ino, int mask) {
   AnswerDone(req, [&] { return EngineOf(req).Access(Node(ino), mask, CallerOf(req)); });
 }
 
-Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, const void* in,
-                 size_t in_size) {
+Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, std::string_view in) {
   Overlay& engine = EngineOf(req);
   uid_t uid = fuse_req_ctx(req)->uid;
   if (uid != 0 && uid != geteuid()) return Fail(EPERM, "control");
@@ -605,13 +679,15 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, con
     TRY(engine.Sync());
   } else if (request == control::kFreeze) {
     control::Freeze freeze = {};
-    memcpy(&freeze, in, std::min(in_size, sizeof freeze));
+    memcpy(&freeze, in.data(), std::min(in.size(), sizeof freeze));
     TRY(engine.Freeze(HandleOf(fi), std::chrono::milliseconds(freeze.timeout_ms)));
   } else if (request == control::kThaw) {
     TRY(engine.Thaw());
   } else if (request == control::kStats) {
     control::Stats stats = engine.Statistics();
     stats.passthrough = ServerOf(req).passed();
+    stats.rings = ServerOf(req).rings();
+    stats.mode_violations = ServerOf(req).mode_violations();
     fuse_reply_ioctl(req, 0, &stats, sizeof stats);
     return {};
   } else if (request == control::kIdentify) {
@@ -627,6 +703,10 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, con
 
 bool ChangesFile(unsigned request) {
   return request == FS_IOC_SETFLAGS || request == FS_IOC_FSSETXATTR;
+}
+
+void DoControl(fuse_req_t req, unsigned request, fuse_file_info* fi, std::string_view in) {
+  Answer(req, [&] { return Control(req, request, fi, in); });
 }
 
 void DoFileIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, std::string_view in,
@@ -647,10 +727,11 @@ void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_
              unsigned flags, const void* in, size_t in_size, size_t out_size) {
   Answer(req, [&]() -> Result<> {
     if ((flags & FUSE_IOCTL_COMPAT) != 0) return Fail(ENOTTY, "32-bit ioctl");
-    if (ino == FUSE_ROOT_ID && _IOC_TYPE(request) == control::kType) {
-      return Control(req, request, fi, in, in_size);
-    }
     std::string_view argument(static_cast<const char*>(in), in == nullptr ? 0 : in_size);
+    if (ino == FUSE_ROOT_ID && _IOC_TYPE(request) == control::kType) {
+      TakesLong<DoControl>::Run(req, request, fi, argument);
+      return {};
+    }
     if (ChangesFile(request)) {
       MayWait<DoFileIoctl>::Run(req, ino, request, argument, out_size);
     } else {
@@ -675,14 +756,14 @@ const fuse_lowlevel_ops kOperations = {
     .rename = MayWait<OnRename>::Run,
     .link = MayWait<OnLink>::Run,
     .open = OnOpen,
-    .read = OnRead,
+    .read = MayRead<OnRead>::Run,
     .write = OnWrite,
     .release = OnRelease,
-    .fsync = OnFsync,
+    .fsync = TakesLong<OnFsync>::Run,
     .opendir = OnOpenDir,
     .readdir = OnReadDir,
     .releasedir = OnReleaseDir,
-    .fsyncdir = OnFsyncDir,
+    .fsyncdir = TakesLong<OnFsyncDir>::Run,
     .statfs = OnStatFs,
     .setxattr = OnSetXattr,
     .getxattr = OnGetXattr,
@@ -692,12 +773,29 @@ const fuse_lowlevel_ops kOperations = {
     .create = MayWait<OnCreate>::Run,
     .ioctl = OnIoctl,
     .forget_multi = OnForgetMulti,
-    .fallocate = MayWait<OnFallocate>::Run,
+    .fallocate = TakesLongAndMayWait<OnFallocate>::Run,
     .readdirplus = OnReadDirPlus,
-    .copy_file_range = MayWait<OnCopyFileRange>::Run,
+    .copy_file_range = TakesLongAndMayWait<OnCopyFileRange>::Run,
     .lseek = OnSeek,
     .tmpfile = MayWait<OnTmpFile>::Run,
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+    .statx = OnStatx,
+#endif
 };
+
+// libfuse cancels its rings' threads at the end, wherever they are; they end by themselves too.
+void Server::MeetRing() {
+  thread_local bool met = false;
+  if (met) return;
+  met = true;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+  if (!Workers::IsWorker()) ++rings_;
+}
+
+unsigned RingDepth() {
+  auto cpus = static_cast<unsigned>(std::max(1L, sysconf(_SC_NPROCESSORS_CONF)));
+  return std::clamp(kRingBuffers / cpus, kFewestPerRing, kMostPerRing);
+}
 
 void Server::Init(fuse_conn_info* conn) {
   auto want = [&](uint64_t flag, bool wanted) {
@@ -728,6 +826,13 @@ void Server::Init(fuse_conn_info* conn) {
     conn->max_backing_stack_depth = 1;
   }
   conn->max_write = std::min(kMaxWrite, config_.max_write);
+#ifdef VENEER_FUSE_URING
+  if (config_.uring && (conn->capable_ext & FUSE_CAP_OVER_IO_URING) != 0) {
+    conn->max_write = std::min(kRingMaxWrite, config_.max_write);
+    // A waiting request keeps its buffer: the last ones are for who thaws.
+    overlay_.LimitWaiting(RingDepth() - 2);
+  }
+#endif
   conn->time_gran = 1;
   if (config_.ready) config_.ready();
 }
@@ -805,6 +910,9 @@ Result<> Server::Start() {
   if (config_.default_permissions) options += ",default_permissions";
   if (config_.read_only) options += ",ro";
   for (const std::string& option : config_.mount_options) options += "," + option;
+#ifdef VENEER_FUSE_URING
+  if (config_.uring) options += ",io_uring,io_uring_q_depth=" + std::to_string(RingDepth());
+#endif
   std::vector<std::string> words = {"veneerfs", "-o", options};
   if (config_.debug) words.emplace_back("-d");
   std::vector<char*> argv;
@@ -862,6 +970,8 @@ Server::~Server() {
   // Whatever was mounted over, or in place of, our mount since is not ours to unmount.
   if (mounted_ && MountedNow() == mount_id_) fuse_session_unmount(session_);
   if (handlers_) fuse_remove_signal_handlers(session_);
+  (void)overlay_.Thaw();  // nobody is left who could
+  workers_.reset();
   fuse_session_destroy(session_);
 }
 

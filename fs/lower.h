@@ -54,6 +54,8 @@ class Lower {
   // st_ino is the shown number; st_dev is meaningless. A directory merged from several has
   // st_nlink 1.
   virtual Result<struct stat> Attr(const LowerRef& ref) = 0;
+  // nullopt: not known.
+  virtual Result<std::optional<timespec>> BirthTime(const LowerRef&) { return std::nullopt; }
   // Every name of `dir` once, "." and ".." not among them. `visit` returns false to stop.
   using Visit = std::function<bool(std::string_view name, uint64_t ino, uint8_t type)>;
   virtual Result<> ForEach(const LowerRef& dir, const Visit& visit) = 0;

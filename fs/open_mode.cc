@@ -1,30 +1,43 @@
 #include "fs/open_mode.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "fs/log.h"
+
 namespace veneer::fs {
+
+void OpenModes::Check(NodeId node, const State& state) {
+  if (state.Sound()) return;
+  violations_.fetch_add(1, std::memory_order_relaxed);
+  Log(LogLevel::kError, "open modes of node {}: mode {}, {} handles, {} writers, backing {}{}",
+      static_cast<uint64_t>(node), static_cast<int>(state.mode), state.handles, state.writers,
+      state.backing_id, state.stale_pages ? ", stale pages" : "");
+}
 
 OpenModes::Opened OpenModes::Open(NodeId node, bool writable, int final_fd,
                                   const std::function<int(int fd)>& add) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   State& state = shard.nodes[static_cast<uint64_t>(node)];
-  if (state.cached == 0 && state.passthrough == 0 && final_fd >= 0) {
-    state.backing_id = add(final_fd);
+  OpenMode next = NextMode(state.mode, final_fd >= 0);
+  if (state.mode == OpenMode::kIdle && next == OpenMode::kPassthrough) {
+    state.backing_id = std::max(0, add(final_fd));
+    if (state.backing_id == 0) next = OpenMode::kCached;
   }
+  state.mode = next;
+  ++state.handles;
+  if (writable) ++state.writers;
   Opened opened;
-  if (state.cached == 0 && state.backing_id > 0) {
-    ++state.passthrough;
-    if (writable) {
-      opened.first_writer = state.writers++ == 0;
-      state.stale_pages = true;
-    }
+  if (next == OpenMode::kPassthrough) {
+    opened.first_writer = writable && state.writers == 1;
     opened.backing_id = state.backing_id;
-    return opened;
+    if (writable) state.stale_pages = true;
+  } else {
+    opened.keep_pages = !state.stale_pages;
+    state.stale_pages = false;
   }
-  state.backing_id = 0;
-  ++state.cached;
-  if (writable) ++state.cached_writers;
-  opened.keep_pages = !state.stale_pages;
-  state.stale_pages = false;
+  Check(node, state);
   return opened;
 }
 
@@ -33,19 +46,21 @@ OpenModes::Closed OpenModes::Close(NodeId node, bool writable, bool passthrough)
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   auto it = shard.nodes.find(static_cast<uint64_t>(node));
-  if (it == shard.nodes.end()) return closed;
-  State& state = it->second;
-  if (!passthrough) {
-    if (state.cached > 0) --state.cached;
-    if (writable && state.cached_writers > 0) --state.cached_writers;
-  } else if (state.passthrough > 0) {
-    if (writable && state.writers > 0) closed.last_writer = --state.writers == 0;
-    if (--state.passthrough == 0) {
-      closed.backing_id = state.backing_id;
-      state.backing_id = 0;
-    }
+  if (it == shard.nodes.end() || it->second.handles == 0 ||
+      passthrough != (it->second.mode == OpenMode::kPassthrough)) {
+    violations_.fetch_add(1, std::memory_order_relaxed);
+    Log(LogLevel::kError, "open modes of node {}: a close without its open",
+        static_cast<uint64_t>(node));
+    return closed;
   }
-  if (state.cached == 0 && state.passthrough == 0 && !state.stale_pages) shard.nodes.erase(it);
+  State& state = it->second;
+  if (writable && state.writers > 0) closed.last_writer = --state.writers == 0 && passthrough;
+  if (--state.handles == 0) {
+    closed.backing_id = std::exchange(state.backing_id, 0);
+    state.mode = OpenMode::kIdle;
+  }
+  Check(node, state);
+  if (state.handles == 0 && !state.stale_pages) shard.nodes.erase(it);
   return closed;
 }
 
@@ -53,7 +68,8 @@ bool OpenModes::ChangesUnseen(NodeId node) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   auto it = shard.nodes.find(static_cast<uint64_t>(node));
-  return it != shard.nodes.end() && it->second.writers > 0;
+  return it != shard.nodes.end() && it->second.mode == OpenMode::kPassthrough &&
+         it->second.writers > 0;
 }
 
 std::vector<NodeId> OpenModes::CachedWriters() {
@@ -61,7 +77,7 @@ std::vector<NodeId> OpenModes::CachedWriters() {
   for (Shard& shard : shards_) {
     MutexLock lock(shard.mu);
     for (const auto& [node, state] : shard.nodes) {
-      if (state.cached_writers > 0) nodes.push_back(NodeId{node});
+      if (state.mode == OpenMode::kCached && state.writers > 0) nodes.push_back(NodeId{node});
     }
   }
   return nodes;
@@ -71,7 +87,7 @@ void OpenModes::Forget(NodeId node) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   auto it = shard.nodes.find(static_cast<uint64_t>(node));
-  if (it == shard.nodes.end() || it->second.cached > 0 || it->second.passthrough > 0) return;
+  if (it == shard.nodes.end() || it->second.handles > 0) return;
   shard.nodes.erase(it);
 }
 

@@ -2,20 +2,24 @@
 // itself (passthrough) or goes through its own page cache and the daemon (cached).
 //
 // The kernel allows a file one of the two at a time, and one backing file while it is passthrough.
-// A node's states, by what is open:
+// A mapping keeps its file description, so what is mapped counts as open until it is unmapped. A
+// node's modes, by what is open:
 //
 //            open, data is final ──▶ kPassthrough(n, backing) ──last release──▶ kIdle, pages stale
 //            if written
 //   kIdle
 //            open otherwise ───────▶ kCached(n) ─────────────────last release──▶ kIdle
 //
-// While not idle every further open joins the state. Data is final when no copy-up can replace the
-// descriptor: a file of the upper, or any file of a read-only mount. A file opened cached after
+// What the next open gets is NextMode() of what there is. Data is final when no copy-up can replace
+// the descriptor: a file of the upper, or any file of a read-only mount. A file opened cached after
 // having been written through passthrough must not use pages cached before: the first such open
-// drops them. Thread-safe; one lock per shard of nodes.
+// drops them. Every transition checks the node's invariant (Sound). Thread-safe; one lock per shard
+// of nodes.
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <unordered_map>
 #include <vector>
@@ -25,8 +29,33 @@
 
 namespace veneer::fs {
 
+enum class OpenMode : uint8_t { kIdle, kCached, kPassthrough };
+
+// What an open gets while the node is in `mode`. Passthrough is only tried: where the kernel does
+// not take the backing file, the open is cached.
+constexpr OpenMode NextMode(OpenMode mode, bool data_is_final) {
+  if (mode != OpenMode::kIdle) return mode;
+  return data_is_final ? OpenMode::kPassthrough : OpenMode::kCached;
+}
+
 class OpenModes {
  public:
+  // What is open of one node.
+  struct State {
+    OpenMode mode = OpenMode::kIdle;
+    unsigned handles = 0;
+    unsigned writers = 0;      // of these, open to write
+    int backing_id = 0;        // the one backing file of all passthrough handles
+    bool stale_pages = false;  // written through passthrough since pages were last cached
+
+    // The invariant.
+    bool Sound() const {
+      return writers <= handles && (mode == OpenMode::kIdle) == (handles == 0) &&
+             (mode == OpenMode::kPassthrough) == (backing_id > 0) &&
+             !(mode == OpenMode::kCached && stale_pages);
+    }
+  };
+
   struct Opened {
     int backing_id = 0;  // above 0: passthrough
     bool keep_pages = true;
@@ -51,26 +80,24 @@ class OpenModes {
   // kernel has.
   std::vector<NodeId> CachedWriters();
 
+  // Nodes whose state broke the invariant, ever. Not 0: a fault of the daemon, which the log tells.
+  uint64_t violations() const { return violations_.load(std::memory_order_relaxed); }
+
   // The kernel has forgotten the node, and its pages.
   void Forget(NodeId node);
 
  private:
   static constexpr size_t kShards = 32;
-  struct State {
-    unsigned cached = 0;          // handles; not both of these
-    unsigned passthrough = 0;     //
-    unsigned writers = 0;         // of the passthrough handles
-    unsigned cached_writers = 0;  // of the cached ones
-    int backing_id = 0;
-    bool stale_pages = false;
-  };
   struct Shard {
     Mutex mu;
     std::unordered_map<uint64_t, State> nodes GUARDED_BY(mu);
   };
   Shard& ShardOf(NodeId node) { return shards_[static_cast<uint64_t>(node) % kShards]; }
 
+  void Check(NodeId node, const State& state);
+
   std::array<Shard, kShards> shards_;
+  std::atomic<uint64_t> violations_{0};
 };
 
 }  // namespace veneer::fs

@@ -4,8 +4,9 @@
 // A NodeId is what Lookup() and the creating operations hand out, each time with one reference that
 // Forget() gives back; a HandleId is what Open(), Create(), TmpFile() and OpenDir() hand out, until
 // Release(). Every function may be called from any thread at any time; all locking is inside
-// (docs/filesystem.md "Locks"). Errors are errno values as POSIX names them for the system call
-// behind; ESTALE: no such node; EBADF: no such handle; EROFS: a change, and there is no upper.
+// (docs/filesystem.md "Locks"); threads that must not wait for long say so (patience.h). Errors are
+// errno values as POSIX names them for the system call behind; ESTALE: no such node; EBADF: no such
+// handle; EROFS: a change, and there is no upper.
 //
 // Promises (docs/architecture): the lower is never written; reads through any handle see every
 // completed write, before and after the file was copied up; a node's inode number never changes;
@@ -89,6 +90,9 @@ class Overlay {
   // --- Attributes
   // ----------------------------------------------------------------------------------------------------
   Result<struct stat> GetAttr(NodeId node);
+  // When the file in the host's filesystem behind `node` was made; nullopt where nobody knows: of
+  // the files of a store chain. A copy-up makes a new one.
+  Result<std::optional<timespec>> BirthTime(NodeId node);
   Result<struct stat> SetAttr(NodeId node, const AttrChange& change);
   // access(2) by mode bits alone, for mounts without default_permissions.
   Result<> Access(NodeId node, int mask, const Caller& caller);
@@ -144,6 +148,8 @@ class Overlay {
   Result<> Sync();
   Result<> Freeze(HandleId owner, std::chrono::milliseconds timeout);  // until `owner` is released
   Result<> Thaw();
+  // For servers that cannot be asked to thaw once more than `most` requests wait: then it thaws.
+  void LimitWaiting(unsigned most) { gate_.LimitWaiting(most); }
   control::Stats Statistics() const;
   control::Identify Identity() const;
 

@@ -92,7 +92,7 @@ Result<> Overlay::EnsureAllNames(const InodePtr& file) {
 Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
   TRY(RequireUpper());
   TRY(CheckName(name, false));
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   if (!dir->IsDir()) return Fail(ENOTDIR, "unlink");
   for (;;) {
@@ -154,7 +154,7 @@ Result<bool> Overlay::IsEmpty(const InodePtr& dir) {
 Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
   TRY(RequireUpper());
   TRY(CheckName(name, false));
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   if (!dir->IsDir()) return Fail(ENOTDIR, "rmdir");
   for (;;) {

@@ -136,7 +136,7 @@ Result<> Overlay::Rename(NodeId parent, const std::string& name, NodeId new_pare
   ends.new_name = new_name;
   ends.no_replace = (flags & RENAME_NOREPLACE) != 0;
   ends.exchange = (flags & RENAME_EXCHANGE) != 0;
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   bool across = ends.parent != ends.new_parent;
   for (;;) {
     TRY(FindEnds(ends));

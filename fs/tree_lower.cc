@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "fs/log.h"
+#include "fs/read_only_clone.h"
 #include "store/base/beneath.h"
 
 namespace veneer::fs {
@@ -26,7 +27,7 @@ TreeLower::~TreeLower() = default;
 Result<std::unique_ptr<TreeLower>> TreeLower::Open(const std::string& chain,
                                                    const std::string& objects) {
   std::unique_ptr<TreeLower> lower(new TreeLower());
-  auto objects_fd = OpenAt(AT_FDCWD, objects, O_PATH | O_DIRECTORY);
+  auto objects_fd = OpenReadOnlyClone(objects, O_PATH);
   if (!objects_fd) return std::unexpected(objects_fd.error().Within("objects folder " + objects));
   lower->objects_ = std::move(*objects_fd);
   if (chain == "none") {

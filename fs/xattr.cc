@@ -54,7 +54,7 @@ Result<> Overlay::ChangeXattr(NodeId node,
                               const std::function<Result<>(const std::string& path)>& change) {
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   TRY(RequireUpper());
-  Passage passage(gate_);
+  TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY(EnsureUpper(inode, Need::kAttributes));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   return change(FdPath(fd->get()));

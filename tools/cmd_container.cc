@@ -257,16 +257,26 @@ Result<> Commit(Context& context, const CommitFlags& flags) {
     path = finished->path();
   }
   // Either the mount stands still while it is read, or nobody can mount it.
-  std::optional<FrozenMount> frozen;
   std::optional<UpperLock> lock;
+  bool freeze = !path.empty() && flags.pause;
   if (path.empty()) {
     TRY_ASSIGN(lock, UpperLock::Take(*store, container));
-  } else if (flags.pause) {
-    TRY_ASSIGN(frozen, FrozenMount::Freeze(path));
-    options.fixed = [&] { return frozen->Thaw(); };
   }
   progress.Start("Committing", 0);
-  auto id = CommitContainer(*store, container, options);
+  // A mount with more writers than it can hold up thaws by itself: what was read then may be no
+  // single state, and is not used.
+  constexpr int kAttempts = 5;
+  std::optional<Result<ImageId>> committed;
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    std::optional<FrozenMount> frozen;
+    if (freeze) {
+      TRY_ASSIGN(frozen, FrozenMount::Freeze(path));
+      options.fixed = [&] { return frozen->Thaw(); };
+    }
+    committed = CommitContainer(*store, container, options);
+    if (*committed || !freeze || committed->error().code() != EBUSY) break;
+  }
+  Result<ImageId>& id = *committed;
   progress.Done();
   if (finished) TRY(finished->Release());
   if (!id)

@@ -185,6 +185,16 @@ Result<struct stat> StatAt(int dirfd, const std::string& path, int flags) {
   return st;
 }
 
+Result<std::optional<timespec>> BirthTimeAt(int dirfd, const std::string& path) {
+  struct statx stx = {};
+  if (statx(dirfd, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_BTIME, &stx) != 0) {
+    return Errno("statx");
+  }
+  if ((stx.stx_mask & STATX_BTIME) == 0) return std::nullopt;
+  return timespec{static_cast<time_t>(stx.stx_btime.tv_sec),
+                  static_cast<long>(stx.stx_btime.tv_nsec)};
+}
+
 Result<> FsyncDir(int dirfd, const std::string& path) {
   TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, path, O_RDONLY | O_DIRECTORY));
   if (fsync(fd.get()) != 0) return Errno("fsync " + path);

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <ctime>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -41,6 +43,9 @@ Result<std::string> ReadFileAt(int dirfd, const std::string& path, size_t limit)
 Result<> RemoveTree(int dirfd, const std::string& path);
 
 Result<struct stat> StatAt(int dirfd, const std::string& path, int flags);  // fstatat(2)
+// statx(2) without following symlinks; an empty `path` is `dirfd` itself. nullopt: the filesystem
+// does not keep it.
+Result<std::optional<timespec>> BirthTimeAt(int dirfd, const std::string& path);
 Result<> FsyncDir(int dirfd, const std::string& path);  // opens and fsyncs a directory
 
 // "/proc/self/fd/<fd>" and "/proc/self/fd/<fd>/<name>": a path for calls that take no descriptor

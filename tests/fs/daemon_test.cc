@@ -144,40 +144,6 @@ TEST_P(Daemon, FreezeHoldsChangesUp) {
   EXPECT_GE(frozen_for([] {}), std::chrono::milliseconds(150));
 }
 
-// More changes than the daemon may have threads.
-TEST_P(Daemon, FreezeLeavesThreadsForEverythingElse) {
-  constexpr int kFiles = 400;
-  auto name = [&](int i) { return At("w" + std::to_string(i)); };
-  for (int i = 0; i < kFiles; ++i) WriteFile(name(i), "");
-  UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
-  control::Freeze freeze = {.timeout_ms = 20'000, .reserved = 0};
-  ASSERT_EQ(ioctl(root.get(), control::kFreeze, &freeze), 0);
-  auto begin = std::chrono::steady_clock::now();
-  std::atomic<int> done{0};
-  std::vector<std::thread> writers;
-  writers.reserve(kFiles);
-  for (int i = 0; i < kFiles; ++i) {
-    writers.emplace_back([&, i] {
-      EXPECT_EQ(chmod(name(i).c_str(), 0600), 0);
-      AppendFile(name(i), name(i));
-      EXPECT_EQ(setxattr(name(i).c_str(), "user.x", "value", 5, 0), 0);
-      ++done;
-    });
-  }
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  EXPECT_EQ(ReadFile(At("f")), "lower");
-  EXPECT_FALSE(Exists(At("missing")));
-  EXPECT_EQ(done, 0);
-  EXPECT_EQ(ioctl(root.get(), control::kThaw), 0);
-  for (std::thread& writer : writers) writer.join();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
-  for (int i = 0; i < kFiles; ++i) {
-    EXPECT_EQ(ReadFile(name(i)), name(i));
-    EXPECT_EQ(Stat(name(i)).st_mode & 07777, 0600u);
-    EXPECT_EQ(Xattr(name(i), "user.x"), "value");
-  }
-}
-
 TEST_P(Daemon, EndsOnSigtermWhileFrozen) {
   UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
   control::Freeze freeze = {.timeout_ms = 0, .reserved = 0};

@@ -7,6 +7,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <random>
+#include <vector>
+
 #include "fs/control.h"
 #include "tests/fs/work_dir.h"
 
@@ -41,6 +45,75 @@ TEST(OpenModes, DropsPagesThatPassthroughWritesMadeStale) {
   auto fail = [](int) { return 0; };
   EXPECT_FALSE(modes.Open(kNode, false, 5, fail).keep_pages);
   EXPECT_TRUE(modes.Open(kNode, false, -1, fail).keep_pages);
+}
+
+TEST(OpenModes, NextModeJoinsWhatIsOpen) {
+  using enum fs::OpenMode;
+  for (bool data_is_final : {false, true}) {
+    EXPECT_EQ(NextMode(kCached, data_is_final), kCached);
+    EXPECT_EQ(NextMode(kPassthrough, data_is_final), kPassthrough);
+  }
+  EXPECT_EQ(NextMode(kIdle, true), kPassthrough);
+  EXPECT_EQ(NextMode(kIdle, false), kCached);
+}
+
+// What the kernel asks of a file's handles, over a long random life of one node.
+TEST(OpenModes, KeepsTheKernelsRulesWhateverIsOpened) {
+  std::mt19937 random(20);
+  OpenModes modes;
+  struct Open {
+    bool writable;
+    int backing;
+  };
+  std::vector<Open> open;
+  int next = 1;
+  bool cached_pages_stale = false;
+  for (int step = 0; step < 20'000; ++step) {
+    bool writable = random() % 2 == 0;
+    if (open.size() < 6 && random() % 2 == 0) {
+      int fd = random() % 3 == 0 ? -1 : 5;
+      bool works = random() % 8 != 0;
+      OpenModes::Opened opened =
+          modes.Open(kNode, writable, fd, [&](int) { return works ? next++ : 0; });
+      for (const Open& other : open) EXPECT_EQ(other.backing, opened.backing_id);
+      if (opened.backing_id > 0 && writable) {
+        cached_pages_stale = true;
+      } else if (opened.backing_id == 0) {
+        EXPECT_EQ(opened.keep_pages, !cached_pages_stale);
+        cached_pages_stale = false;
+      }
+      open.push_back({writable, opened.backing_id});
+    } else if (!open.empty()) {
+      size_t at = random() % open.size();
+      Open gone = open[at];
+      open.erase(open.begin() + static_cast<ptrdiff_t>(at));
+      OpenModes::Closed closed = modes.Close(kNode, gone.writable, gone.backing > 0);
+      EXPECT_EQ(closed.backing_id, open.empty() ? gone.backing : 0);
+    }
+    bool unseen = std::any_of(open.begin(), open.end(),
+                              [](const Open& o) { return o.writable && o.backing > 0; });
+    EXPECT_EQ(modes.ChangesUnseen(kNode), unseen);
+  }
+  EXPECT_EQ(modes.violations(), 0u);
+}
+
+TEST(OpenModes, TheInvariantSeesWhatMustNotBe) {
+  OpenModes::State state;
+  EXPECT_TRUE(state.Sound());
+  state.handles = 1;
+  EXPECT_FALSE(state.Sound()) << "idle with a handle";
+  state.mode = fs::OpenMode::kPassthrough;
+  EXPECT_FALSE(state.Sound()) << "passthrough to nothing";
+  state.backing_id = 3;
+  EXPECT_TRUE(state.Sound());
+  state.mode = fs::OpenMode::kCached;
+  EXPECT_FALSE(state.Sound()) << "cached with a backing file registered";
+  state.backing_id = 0;
+  state.stale_pages = true;
+  EXPECT_FALSE(state.Sound()) << "cached over pages that are out of date";
+  OpenModes modes;
+  modes.Close(kNode, false, true);
+  EXPECT_EQ(modes.violations(), 1u) << "a close without its open";
 }
 
 class OpenMode : public ::testing::TestWithParam<std::tuple<Kind, bool>> {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include <sstream>
 #include <thread>
 
+#include "fs/control.h"
 #include "store/base/beneath.h"
 #include "store/base/digest.h"
 #include "store/tree/chain_builder.h"
@@ -423,6 +425,11 @@ void WorkDir::Detach() {
 void WorkDir::Unmount() {
   if (!mounted()) return;
   pid_t pid = pid_;
+  if (UniqueFd root(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); root) {
+    control::Stats stats = {};
+    EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
+    EXPECT_EQ(stats.mode_violations, 0u) << "of the open modes' invariant: see the daemon's log";
+  }
   if (umount2(path_.c_str(), 0) != 0) {
     ADD_FAILURE() << "umount: " << strerror(errno);
     Detach();

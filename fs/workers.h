@@ -1,0 +1,42 @@
+// Workers: threads for what must not run where it was asked for. A task never waits for another's
+// thread: one is started where none is idle. None ends before the end: the kernel cancels what a
+// thread has given to an io_uring when the thread exits, and replies are such. Thread-safe.
+#pragma once
+
+#include <sched.h>
+
+#include <deque>
+#include <functional>
+
+#include "store/base/mutex.h"
+
+namespace veneer::fs {
+
+class Workers {
+ public:
+  // Threads run on the CPUs that the calling thread may use now.
+  Workers();
+  // Waits for all tasks.
+  ~Workers();
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  // Runs `task` soon. Where no thread can be started and none exists, before it returns.
+  void Run(std::function<void()> task);
+  static bool IsWorker();  // the calling thread
+
+ private:
+  static void* Main(void* self);
+  void Work();
+  bool Start();
+
+  cpu_set_t cpus_;
+  Mutex mu_;
+  CondVar changed_;
+  std::deque<std::function<void()>> tasks_ GUARDED_BY(mu_);
+  unsigned threads_ GUARDED_BY(mu_) = 0;
+  unsigned idle_ GUARDED_BY(mu_) = 0;
+  bool ending_ GUARDED_BY(mu_) = false;
+};
+
+}  // namespace veneer::fs

@@ -1,0 +1,162 @@
+// FUSE-over-io_uring and /dev/fuse: the same results, and nobody waits for what others wait for.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+#include "fs/control.h"
+#include "tests/fs/work_dir.h"
+
+namespace veneer::fs::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kSwitch = "/sys/module/fuse/parameters/enable_uring";
+
+class Uring : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
+ protected:
+  static bool uring() { return std::get<1>(GetParam()); }
+  void SetUp() override {
+    char on = 'N';
+    std::ifstream(kSwitch) >> on;
+    ASSERT_EQ(on, 'Y') << kSwitch << " must be Y: scripts/test sees to it (Linux 6.14, as root)";
+    WorkDir::Setup setup;
+    setup.kind = std::get<0>(GetParam());
+    setup.populate = [](const std::string& dir) {
+      WriteFile(dir + "/f", std::string(100'000, 'f'));
+      for (int i = 0; i < kFiles; ++i) WriteFile(dir + "/w" + std::to_string(i), "");
+      for (int i = 0; i < 32; ++i) WriteFile(dir + "/slow" + std::to_string(i), "data");
+    };
+    if (!uring()) setup.arguments = {"--no-uring"};
+    work_ = std::make_unique<WorkDir>(setup);
+  }
+  void TearDown() override { work_.reset(); }
+  WorkDir& work() { return *work_; }
+  std::string At(const std::string& name) { return *work_ / name; }
+  std::string Numbered(const char* name, int i) { return At(name + std::to_string(i)); }
+  control::Stats Stats() {
+    UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+    control::Stats stats = {};
+    EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
+    return stats;
+  }
+  // What is asked on a CPU is answered by that CPU's ring.
+  template <typename Body>
+  static void OnEachCpu(Body body) {
+    std::thread([&] {
+      for (long cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); ++cpu) {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(static_cast<size_t>(cpu), &one);
+        ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+        body(cpu);
+      }
+    }).join();
+  }
+
+  static constexpr int kFiles = 400;
+
+ private:
+  std::unique_ptr<WorkDir> work_;
+};
+
+TEST_P(Uring, IsUsedWhenTheKernelHasItAndNotSwitchedOff) {
+  OnEachCpu([&](long) { EXPECT_EQ(ReadFile(At("f")).size(), 100'000u); });
+  uint64_t rings = Stats().rings;
+  EXPECT_EQ(rings, uring() ? static_cast<uint64_t>(sysconf(_SC_NPROCESSORS_ONLN)) : 0u);
+}
+
+TEST_P(Uring, ReadsWhatIsNotInThePageCache) {
+  std::string content(3 << 20, 'x');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 2654435761u >> 16);
+  WriteFile(At("new"), content);
+  sync();
+  std::ofstream("/proc/sys/vm/drop_caches") << "3";
+  EXPECT_EQ(ReadFile(At("new")), content);
+  EXPECT_EQ(ReadFile(At("f")), std::string(100'000, 'f'));
+}
+
+// Slow copy-ups, some of one file, on every CPU: what others ask there is answered meanwhile.
+TEST_P(Uring, CopyUpsHoldUpNobodyElse) {
+  work().Unmount();
+  work().Mount("copy_up.before_data=delay:2000");
+  auto begin = Clock::now();
+  std::atomic<int> done{0};
+  std::vector<std::thread> writers;
+  int many = static_cast<int>(4 * sysconf(_SC_NPROCESSORS_ONLN));
+  for (int i = 0; i < std::min(many, 32); ++i) {
+    writers.emplace_back([&, i] {
+      AppendFile(Numbered("slow", i % 3 == 0 ? 0 : i), "+");
+      ++done;
+    });
+  }
+  std::this_thread::sleep_for(milliseconds(300));
+  OnEachCpu([&](long cpu) {
+    EXPECT_EQ(ReadFile(Numbered("slow", static_cast<int>(cpu))), "data");
+    EXPECT_FALSE(Exists(At("missing")));
+    EXPECT_FALSE(ListDir(work().path()).empty());
+    WriteFile(Numbered("new", static_cast<int>(cpu)), "new");
+  });
+  EXPECT_EQ(done, 0);
+  EXPECT_LT(Clock::now() - begin, milliseconds(1900));
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(ReadFile(Numbered("slow", 1)), "data+");
+}
+
+// More changes than the daemon may have threads, or buffers.
+TEST_P(Uring, FreezeLeavesRoomForEverythingElse) {
+  auto name = [&](int i) { return Numbered("w", i); };
+  for (int i = 0; i < kFiles; ++i) AppendFile(name(i), "");
+  UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+  control::Freeze freeze = {.timeout_ms = 20'000, .reserved = 0};
+  ASSERT_EQ(ioctl(root.get(), control::kFreeze, &freeze), 0);
+  auto begin = Clock::now();
+  std::atomic<int> done{0};
+  std::vector<std::thread> writers;
+  writers.reserve(kFiles);
+  for (int i = 0; i < kFiles; ++i) {
+    writers.emplace_back([&, i] {
+      EXPECT_EQ(chmod(name(i).c_str(), 0600), 0) << strerror(errno);
+      AppendFile(name(i), name(i));
+      EXPECT_EQ(setxattr(name(i).c_str(), "user.x", "value", 5, 0), 0) << strerror(errno);
+      ++done;
+    });
+  }
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_EQ(ReadFile(At("f")).size(), 100'000u);
+  EXPECT_FALSE(Exists(At("missing")));
+  if (!uring()) {
+    EXPECT_EQ(done, 0);
+    EXPECT_EQ(ioctl(root.get(), control::kThaw), 0);
+  } else {  // buffers are few: it has thawed by itself, and says so
+    EXPECT_EQ(ioctl(root.get(), control::kThaw), -1);
+    EXPECT_EQ(errno, EINVAL);
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(15));
+  for (int i = 0; i < kFiles; ++i) {
+    EXPECT_EQ(ReadFile(name(i)), name(i));
+    EXPECT_EQ(Stat(name(i)).st_mode & 07777, 0600u);
+    EXPECT_EQ(Xattr(name(i), "user.x"), "value");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, Uring,
+                         ::testing::Combine(::testing::Values(Kind::kStack, Kind::kChain),
+                                            ::testing::Bool()),
+                         [](const auto& each) {
+                           return KindName({std::get<0>(each.param), 0}) +
+                                  (std::get<1>(each.param) ? "Uring" : "DevFuse");
+                         });
+
+}  // namespace
+}  // namespace veneer::fs::testing
