@@ -18,6 +18,18 @@
 
 namespace veneer::fs {
 
+namespace {
+
+// Gives the blocks of a stub of `size` bytes back. Its size stays all the time where the host can:
+// the kernel's overlayfs shows it.
+Result<> EmptyStub(int fd, off_t size) {
+  if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size) == 0) return {};
+  if (ftruncate(fd, 0) != 0 || ftruncate(fd, size) != 0) return Errno("copy-up: stub");
+  return {};
+}
+
+}  // namespace
+
 // The right to copy one inode up, once nobody else has it.
 class Overlay::CopyTurn {
  public:
@@ -66,6 +78,11 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
   auto marked =
       upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno, std::to_string(inode.ino));
   if (!marked && upper_->trusted()) return marked;
+  if (index_ && index_->kernel_form()) {
+    if (auto origin = lower_->Origin(inode.lower)) {
+      TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOrigin, *origin));
+    }
+  }
   // After the attributes: without privileges a read-only file takes none, and an ACL is a mode too.
   if (overridden) {
     TRY(ImposeOwner(fd, st));
@@ -188,11 +205,13 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
              OpenAt(made.dir(), made.name(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   std::string path = FdPath(fd.get());
   Data data = Data::kUpper;
-  if (need == Need::kAttributes) {
-    TRY_ASSIGN(auto mark, lower_->DataMark(inode->lower));
+  if (need == Need::kAttributes && behaviour_.metacopy) {
+    TRY_ASSIGN(auto mark, lower_->MarkOf(inode->lower));
     if (mark) {
-      TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kMetacopy,
-                          markers::FormatMetacopy(*mark)));
+      TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kMetacopy, mark->metacopy));
+      if (mark->redirect) {
+        TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kRedirect, *mark->redirect));
+      }
       if (ftruncate(fd.get(), st.st_size) != 0) return Errno("copy-up: stub");
       data = Data::kStub;
       counters_.stubs.fetch_add(1, std::memory_order_relaxed);
@@ -282,6 +301,18 @@ Result<SharedFd> Overlay::Place(const InodePtr& inode, Temporary& file, const st
   }
 }
 
+Result<> Overlay::AnchorStub(const InodePtr& inode) {
+  {
+    MutexLock lock(inode->mu);
+    if (inode->data != Data::kStub || !inode->lower) return {};
+  }
+  TRY_ASSIGN(auto mark, lower_->MarkOf(inode->lower));
+  if (!mark || !mark->redirect) return {};
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  return upper_->SetMark(FdPath(fd->get()), XattrPath::kMagicLink, markers::kRedirect,
+                         *mark->redirect);
+}
+
 // Brings the data into a stub, in place, so that all its names have it. Until the marker is gone
 // the lower's data counts; the marker goes when the data is durable.
 Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
@@ -310,10 +341,11 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   } else {
     filled = [&]() -> Result<> {
       TRY(FaultPoint("copy_up.before_stub_data"));
+      if (!inode->lower) return Fail(EIO, "data of a stub");
       TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
       // A crash may have brought the marker back over bytes that were written later: the lower's
       // holes must not show them.
-      if (ftruncate(fd.get(), 0) != 0) return Errno("copy-up: stub");
+      TRY(EmptyStub(fd.get(), st.st_size));
       TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
       counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
       return {};
@@ -325,9 +357,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   timespec times[2] = {st.st_atim, st.st_mtim};
   if (need != Need::kEmpty && futimens(fd.get(), times) != 0) return Errno("copy-up: times");
   if (!filled) {  // the stub stays one: give its blocks back
-    if (ftruncate(fd.get(), 0) == 0 && ftruncate(fd.get(), st.st_size) == 0) {
-      futimens(fd.get(), times);
-    }
+    if (EmptyStub(fd.get(), st.st_size)) futimens(fd.get(), times);
     return filled;
   }
   if (need != Need::kEmpty && !upper_->is_volatile() && fdatasync(fd.get()) != 0) {
@@ -336,8 +366,11 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   TRY(FaultPoint("copy_up.before_mark_removed"));
   TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kMetacopy));
   inode->mark_removal = Inode::kMarkRemoved;
+  // Left behind, it would mean nothing.
+  if (!lower_->KnowsNames())
+    (void)upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kRedirect);
   Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
-  return {};
+  return FaultPoint("copy_up.after_mark_removed");
 }
 
 }  // namespace veneer::fs

@@ -225,6 +225,7 @@ Result<Entry> Overlay::Link(NodeId node, NodeId new_parent, const std::string& n
   TRY_ASSIGN(InodePtr dir, inodes_.Find(new_parent));
   if (inode->IsDir()) return Fail(EPERM, "link");
   TRY(EnsureUpper(inode, Need::kAttributes));
+  TRY(AnchorStub(inode));
   struct stat st = {};
   TRY(MakeEntry(
       dir, new_name, nullptr, inode,
@@ -233,6 +234,8 @@ Result<Entry> Overlay::Link(NodeId node, NodeId new_parent, const std::string& n
         TRY_ASSIGN(SharedFd into, UpperDir(dir));
         bool born_here = (inode->ino & ~(markers::kUpperInoBit - 1)) == markers::kUpperInoBit;
         if (!born_here) TRY(MarkImpure(*dir, into->get()));
+        auto counting = CountingNames(*inode);
+        TRY(FaultPoint("link.before"));
         if (linkat(AT_FDCWD, FdPath(fd->get()).c_str(), dirfd, at.c_str(), AT_SYMLINK_FOLLOW) !=
             0) {
           return Errno("link");

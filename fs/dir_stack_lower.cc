@@ -8,6 +8,7 @@
 #include "fs/read_only_clone.h"
 #include "fs/xattr_io.h"
 #include "store/base/beneath.h"
+#include "store/markers.h"
 
 namespace veneer::fs {
 
@@ -20,6 +21,7 @@ class StackNode {
     uint64_t key = 0;  // in the descriptor cache
   };
   std::vector<Part> parts;
+  std::string path;  // in the merged tree, from its root
 
   std::shared_ptr<const StackNode> dir;
   size_t dir_part = 0;
@@ -83,6 +85,7 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
     Layer layer;
     layer.root = std::move(*fd);
     layer.dev = st.st_dev;
+    layer.uuid = FilesystemUuid(layer.root.get());
     uint64_t devices = 2;
     for (const Layer& other : lower->layers_) {
       if (other.dev == st.st_dev) {
@@ -101,7 +104,25 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
   }
   lower->root_ = {
       .ino = lower->InoOf(lower->layers_.front(), top), .type = S_IFDIR, .node = std::move(root)};
+  lower->tells_origins_ = lower->TellsOrigins();
   return lower;
+}
+
+// A handle means something with its filesystem's UUID only.
+bool DirStackLower::TellsOrigins() const {
+  for (const Layer& layer : layers_) {
+    if (!layer.uuid) return false;
+    for (const Layer& other : layers_) {
+      if (other.dev != layer.dev && other.uuid == layer.uuid) return false;
+    }
+  }
+  return true;
+}
+
+const DirStackLower::Layer& DirStackLower::LayerOf(const LowerRef& ref) const {
+  const StackNode::Part& part =
+      ref.IsDir() ? ref.node->parts.front() : ref.node->dir->parts[ref.node->dir_part];
+  return layers_[part.layer];
 }
 
 uint64_t DirStackLower::InoOf(const Layer& layer, const struct stat& st) const {
@@ -167,6 +188,7 @@ Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view nam
   LowerRef found;
   auto merged = std::make_shared<StackNode>();
   merged->cache = cache_;
+  merged->path = Join(node.path, name);
   std::string redirect;  // the path below, once a layer has said so
   size_t layer = 0;
   for (size_t i = 0; i < node.parts.size() || !redirect.empty();) {
@@ -366,6 +388,49 @@ Result<UniqueFd> DirStackLower::OpenMetacopyData(const LowerRef& ref, const std:
     }
   }
   return Fail(EIO, "data of a metadata-only lower file");
+}
+
+Result<std::optional<DataMark>> DirStackLower::MarkOf(const LowerRef& ref) {
+  TRY_ASSIGN(struct stat st, Attr(ref));
+  if (!S_ISREG(st.st_mode) || st.st_size == 0) return std::nullopt;
+  return DataMark{.metacopy = "", .redirect = "/" + Join(ref.node->dir->path, ref.node->name)};
+}
+
+Result<LowerRef> DirStackLower::FromMark(const DataMark& mark, const LowerRef& dir,
+                                         std::string_view name) {
+  LowerRef file;
+  if (mark.redirect && mark.redirect->starts_with('/')) {
+    TRY_ASSIGN(file, LookupPath(*mark.redirect));
+  } else if (dir) {
+    TRY_ASSIGN(file, Lookup(dir, mark.redirect ? std::string_view(*mark.redirect) : name));
+  }
+  if (!S_ISREG(file.type)) return Fail(EIO, "data of a stub");
+  return file;
+}
+
+std::optional<std::string> DirStackLower::Origin(const LowerRef& ref) {
+  if (!tells_origins_) return std::nullopt;
+  const Layer& layer = LayerOf(ref);
+  auto at = Locate(ref);
+  if (!at) return std::nullopt;
+  struct stat st = {};
+  if (fstatat(at->dir->get(), at->name.c_str(), &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 ||
+      st.st_dev != layer.dev) {  // below a mount point, on another filesystem
+    return std::nullopt;
+  }
+  return EncodeOrigin(at->dir->get(), at->name, *layer.uuid, /*upper=*/false);
+}
+
+std::optional<OriginFile> DirStackLower::FromOrigin(std::string_view origin) {
+  if (!tells_origins_) return std::nullopt;
+  for (const Layer& layer : layers_) {
+    if (!OriginIsOn(origin, *layer.uuid)) continue;
+    auto file = OpenOrigin(layer.root.get(), origin);
+    struct stat st = {};
+    if (!file || fstat(file->get(), &st) != 0) return std::nullopt;
+    return OriginFile{.ino = InoOf(layer, st), .nlink = st.st_nlink};
+  }
+  return std::nullopt;
 }
 
 Result<struct statvfs> DirStackLower::StatFs() {

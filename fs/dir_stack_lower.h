@@ -13,6 +13,7 @@
 
 #include "fs/fd_cache.h"
 #include "fs/lower.h"
+#include "fs/origin.h"
 #include "fs/stat_override.h"
 
 namespace veneer::fs {
@@ -33,12 +34,12 @@ class DirStackLower : public Lower {
   Result<std::vector<std::string>> XattrNames(const LowerRef& ref) override;
   Result<std::string> Xattr(const LowerRef& ref, const std::string& name) override;
   Result<UniqueFd> Open(const LowerRef& ref) override;
-  Result<std::optional<markers::Metacopy>> DataMark(const LowerRef&) override {
-    return std::nullopt;
-  }
-  Result<LowerRef> FromDataMark(const markers::Metacopy&) override {
-    return Fail(EIO, "stub of a store mount");
-  }
+  // The kernel's form: an empty marker, and the path of the file as a redirect.
+  Result<std::optional<DataMark>> MarkOf(const LowerRef& ref) override;
+  Result<LowerRef> FromMark(const DataMark& mark, const LowerRef& dir,
+                            std::string_view name) override;
+  std::optional<std::string> Origin(const LowerRef& ref) override;
+  std::optional<OriginFile> FromOrigin(std::string_view origin) override;
   std::string Identity() const override { return "stack"; }
   Result<struct statvfs> StatFs() override;
 
@@ -48,6 +49,7 @@ class DirStackLower : public Lower {
     uint64_t ino_base = 0;  // device index, in place
     dev_t dev = 0;
     StatOverride stat_override;  // the form its files' owners are kept in
+    std::optional<FsUuid> uuid;
   };
   struct At {  // an entry: a name in an open directory
     SharedFd dir;
@@ -57,6 +59,8 @@ class DirStackLower : public Lower {
   };
 
   explicit DirStackLower(FdCache* cache) : cache_(cache) {}
+  const Layer& LayerOf(const LowerRef& ref) const;
+  bool TellsOrigins() const;
   uint64_t InoOf(const Layer& layer, const struct stat& st) const;
   Result<SharedFd> DirFd(const StackNode& node, size_t part);
   Result<At> Locate(const LowerRef& ref);
@@ -68,6 +72,7 @@ class DirStackLower : public Lower {
 
   FdCache* const cache_;
   std::vector<Layer> layers_;
+  bool tells_origins_ = false;
   LowerRef root_;
 };
 

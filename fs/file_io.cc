@@ -74,6 +74,7 @@ Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, int flags) {
       TRY_ASSIGN(made.fd, std::move(opened));
     } else {
       if (writable) return Fail(EIO, "open before copy-up");
+      if (!inode->lower) return Fail(EIO, "data of a stub");
       TRY_ASSIGN(made.fd, lower_->Open(inode->lower));
     }
     auto shared = std::make_shared<const Backing>(std::move(made));

@@ -45,6 +45,9 @@ Result<Overlay::Found> Overlay::Probe(Inode& dir, const std::string& name) {
       if (is_dir || dir.dir->impure) {
         TRY_ASSIGN(found.marks, upper_->ReadMarks(FdPath(fd->get(), name), XattrPath::kNoFollow));
       }
+      if (!is_dir && !found.marks.ino && found.marks.origin) {  // copied up by the kernel
+        if (auto file = lower_->FromOrigin(*found.marks.origin)) found.marks.ino = file->ino;
+      }
       if (!is_dir || found.marks.opaque) return found;
       const auto& redirect = found.marks.redirect;
       if (redirect && redirect->starts_with('/')) {
@@ -73,10 +76,10 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
                                   const Found& found) {
   mode_t type = found.upper ? found.st.st_mode & S_IFMT : found.lower.type;
   LowerRef lower = found.lower;
-  std::optional<markers::Metacopy> stub;
-  if (found.upper && found.marks.metacopy && S_ISREG(type)) {
-    stub = markers::ParseMetacopy(*found.marks.metacopy);
-    auto data = stub ? lower_->FromDataMark(*stub) : Fail(EIO, "metacopy marker");
+  bool stub = found.upper && found.marks.metacopy && S_ISREG(type);
+  if (stub) {
+    DataMark mark{.metacopy = *found.marks.metacopy, .redirect = found.marks.redirect};
+    auto data = lower_->FromMark(mark, dir->lower, name);
     if (data) {
       lower = *data;
     } else {
@@ -87,32 +90,32 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
   bool fresh = false;
   InodePtr inode;
   for (bool settled = false; !settled;) {
-    bool linked = !S_ISDIR(type) && HasLink(ino);
-    IndexEntry link;
-    if (linked) {
-      TRY_ASSIGN(link, ReadIndexEntry(ino));
+    bool had = index_ && !S_ISDIR(type) && index_->Has(ino);
+    bool linked = had;
+    LinkIndex::Entry entry;
+    if (had) {
+      TRY_ASSIGN(entry, index_->Read(ino));
+      linked = found.upper ? found.st.st_ino == entry.upper_ino : index_->IsOf(ino, found.lower);
+      if (linked && !found.upper) stub = entry.stub;  // found.lower has its data
     }
     settled = true;
     inode = inodes_.FindOrMake(ino, [&](NodeId id) {
       fresh = true;
-      // A file may get or lose its entry in work/links only while its inode is in the table: not
+      // A file may get or lose its entry in the index only while its inode is in the table: not
       // from here on.
-      settled = S_ISDIR(type) || HasLink(ino) == linked;
+      settled = !index_ || S_ISDIR(type) || index_->Has(ino) == had;
       auto made = std::make_shared<Inode>(inodes_, id, ino, type, lower);
       MutexLock lock(made->mu);
-      if (linked) {
-        made->indexed = true;
-        made->link_delta = link.delta;
-        made->upper_ino = link.upper_ino;
-        made->data = Data::kUpper;
-      } else if (found.upper) {
-        made->upper_ino = found.st.st_ino;
-        made->data = found.marks.metacopy ? Data::kStub : Data::kUpper;
+      if (linked || found.upper) {
+        made->upper_ino = linked ? entry.upper_ino : found.st.st_ino;
+        made->data = stub ? Data::kStub : Data::kUpper;
         // It may have been a stub until just now, forgotten before anybody synced it.
-        if (S_ISREG(type) && found.marks.ino && lower_->KnowsNames()) {
+        if (S_ISREG(type) && (linked || found.marks.ino)) {
           made->mark_removal = Inode::kMarkRemovedBefore;
         }
       }
+      made->indexed = linked;
+      made->link_delta = entry.delta;
       if (made->dir) {
         made->dir->impure = found.marks.impure;
         if (found.marks.redirect && lower) made->dir->redirect = *found.marks.redirect;
@@ -133,27 +136,33 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
     MutexLock lock(inode->mu);
     inode->dir->redirect = parent + "/" + *found.marks.redirect;
   }
-  if (fresh && stub) {
-    // The data may have come between the reading of the marker and now; from now on it comes
-    // through this inode.
-    TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-    TRY_ASSIGN(auto mark,
-               upper_->ReadMark(FdPath(fd->get()), XattrPath::kMagicLink, markers::kMetacopy));
-    if (!mark) {
-      MutexLock lock(inode->mu);
-      inode->data = Data::kUpper;
-      stub.reset();
-    }
-  }
-  if (fresh && stub && static_cast<uint64_t>(found.st.st_size) != stub->size) {
-    // A crash while the stub was being emptied: the marker counts.
-    TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_WRONLY));
-    if (ftruncate(fd->get(), static_cast<off_t>(stub->size)) != 0) return Errno("stub");
-    timespec times[2] = {found.st.st_atim, found.st.st_mtim};
-    (void)futimens(fd->get(), times);
-  }
+  if (fresh && stub) TRY(SettleStub(inode));
   if (!fresh) inode->AddName(dir, name);
   return inode;
+}
+
+// What was read of a stub before its inode was in the table may be out of date, or what a crash
+// left.
+Result<> Overlay::SettleStub(const InodePtr& inode) {
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  TRY_ASSIGN(auto mark,
+             upper_->ReadMark(FdPath(fd->get()), XattrPath::kMagicLink, markers::kMetacopy));
+  if (!mark) {  // the data has come; from now on it comes through this inode
+    MutexLock lock(inode->mu);
+    inode->data = Data::kUpper;
+    return {};
+  }
+  if (!inode->lower) return {};
+  TRY_ASSIGN(struct stat below, lower_->Attr(inode->lower));
+  struct stat st = {};
+  if (fstat(fd->get(), &st) != 0) return Errno("stub");
+  if (st.st_size == below.st_size) return {};
+  // A crash while the stub was being emptied: the marker counts.
+  TRY_ASSIGN(SharedFd data, OpenUpper(inode, O_WRONLY));
+  if (ftruncate(data->get(), below.st_size) != 0) return Errno("stub");
+  timespec times[2] = {st.st_atim, st.st_mtim};
+  (void)futimens(data->get(), times);
+  return {};
 }
 
 Result<InodePtr> Overlay::Child(const InodePtr& dir, const std::string& name, Found* found) {

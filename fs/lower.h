@@ -19,7 +19,6 @@
 
 #include "store/base/result.h"
 #include "store/base/unique_fd.h"
-#include "store/markers.h"
 
 namespace veneer::fs {
 
@@ -33,6 +32,18 @@ struct LowerRef {
 
   explicit operator bool() const { return ino != 0; }
   bool IsDir() const { return S_ISDIR(type); }
+};
+
+// What a stub, a file of the upper with the lower's data, carries so that its data is found again.
+struct DataMark {
+  std::string metacopy;                 // the marker's value
+  std::optional<std::string> redirect;  // and of the marker beside it, if there is one
+};
+
+// A lower file as its origin (fs/origin.h) leads to it.
+struct OriginFile {
+  uint64_t ino = 0;  // as LowerRef::ino
+  nlink_t nlink = 0;
 };
 
 // One name of a lower inode.
@@ -66,11 +77,17 @@ class Lower {
   // The data of a regular file, opened O_RDONLY.
   virtual Result<UniqueFd> Open(const LowerRef& ref) = 0;
 
-  // Metadata-only copy-up: what a stub of `ref` must say so that its data is found again; nullopt
-  // where this lower does not support it, or there is no data.
-  virtual Result<std::optional<markers::Metacopy>> DataMark(const LowerRef& ref) = 0;
-  // The file a stub refers to. EIO where it is not (or no longer) in this lower.
-  virtual Result<LowerRef> FromDataMark(const markers::Metacopy& mark) = 0;
+  // Metadata-only copy-up: what a stub of `ref` must carry; nullopt where there is no data.
+  virtual Result<std::optional<DataMark>> MarkOf(const LowerRef& ref) = 0;
+  // The file whose data a stub with `mark` has, which is called `name` in a directory that merges
+  // with `dir` (none: with nothing). EIO where it is not (or no longer) in this lower.
+  virtual Result<LowerRef> FromMark(const DataMark& mark, const LowerRef& dir,
+                                    std::string_view name) = 0;
+
+  // The file's name in the kernel overlayfs' form (fs/origin.h); nullopt where there is none.
+  virtual std::optional<std::string> Origin(const LowerRef&) { return std::nullopt; }
+  // nullopt where the file is not (or no longer) on this lower's filesystems.
+  virtual std::optional<OriginFile> FromOrigin(std::string_view) { return std::nullopt; }
 
   // True where inodes know all their names, so that Names() and Directory() work.
   virtual bool KnowsNames() const { return false; }

@@ -18,6 +18,10 @@ Result<std::unique_ptr<Overlay>> OpenOverlay(const Options& options) {
   }
   parts.ownership = Ownership(options.ownership);
   parts.behaviour = options.behaviour;
+  // Stubs of a directory stack find their data by redirects.
+  bool chain = !options.chain.empty();
+  parts.behaviour.metacopy =
+      chain || (options.behaviour.metacopy && options.behaviour.write_redirects);
   if (!options.upperdir.empty()) {
     TRY(RefuseOverlap(options.upperdir, options.workdir, options.lowerdirs));
     Upper::Options upper;

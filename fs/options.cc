@@ -192,6 +192,8 @@ Result<bool> ApplyViewOption(const std::string& key, const std::string& value,
     out.behaviour.static_nlink = true;
   } else if (key == "redirect_dir") {
     TRY(ParseRedirectDir(value, out));
+  } else if (option == "metacopy=on" || option == "metacopy=off") {
+    out.behaviour.metacopy = value == "on";
   } else {
     return false;
   }
@@ -386,6 +388,9 @@ std::string UsageText() {
          "                      keep owners, modes and devices in an attribute (1: security.*, 2: "
          "user.*)\n"
          "  redirect_dir=off    renaming a directory of the lower fails with EXDEV\n"
+         "  metacopy=on         for lowerdir=: changes of owner, mode, times and attributes copy "
+         "no\n"
+         "                      data (off: other programs may read upperdir; chain= always does)\n"
          "  noxattrs, noacl     no extended attributes; no ACLs\n"
          "  static_nlink        every directory has one link\n"
          "  timeout=SECONDS     how long the kernel may keep names and attributes (default: 30 "

@@ -8,6 +8,7 @@
 
 #include "fs/log.h"
 #include "store/base/beneath.h"
+#include "store/markers.h"
 
 namespace veneer::fs {
 
@@ -37,7 +38,12 @@ Result<> Overlay::Start() {
   Found found;
   TRY_ASSIGN(found.lower, lower_->Root());
   if (upper_) {
-    TRY(lower_->KnowsNames() ? FinishLinkJournals() : LoadLinks());
+    if (lower_->KnowsNames()) {
+      TRY_ASSIGN(journals_, upper_->OpenWorkFolder(markers::kWorkLinks));
+      TRY(FinishLinkJournals());
+    } else {
+      TRY_ASSIGN(index_, LinkIndex::Open(*upper_, *lower_));
+    }
     found.upper = true;
     if (fstat(upper_->root(), &found.st) != 0) return Errno("upper directory");
     std::string path = FdPath(upper_->root());
@@ -74,6 +80,15 @@ Result<> Overlay::OwnRoot(const LowerRef& lower) {
   if (StatOverride::FormOf(upper_->root()) != StatOverride::Form::kNone) return {};
   TRY_ASSIGN(struct stat st, lower_->Attr(lower));
   return upper_->WriteOverride(FdPath(upper_->root()), XattrPath::kMagicLink, st);
+}
+
+std::string Overlay::UpperForm() const {
+  if (!upper_) return "";
+  return fmt::format("upper {}: markers {}*, whiteouts are {}, hard links in work/{}, {}",
+                     upper_->path(), upper_->MarkName(""),
+                     upper_->file_whiteouts() ? "files" : "devices",
+                     index_ && index_->kernel_form() ? markers::kWorkIndex : markers::kWorkLinks,
+                     behaviour_.metacopy ? "metadata-only copy-up" : "copy-up of whole files");
 }
 
 // Data of passthrough handles and mappings is in the host's page cache like any other: syncfs has

@@ -22,11 +22,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "fs/control.h"
@@ -34,6 +32,7 @@
 #include "fs/freeze_gate.h"
 #include "fs/handle.h"
 #include "fs/inode.h"
+#include "fs/link_index.h"
 #include "fs/lower.h"
 #include "fs/ownership.h"
 #include "fs/types.h"
@@ -49,6 +48,7 @@ class Overlay {
     bool static_nlink = false;    // every directory shows a link count of 1
     bool acl = true;              // false: ACLs are ENOTSUP, and not copied up
     bool write_redirects = true;  // false: renaming a directory that has a lower is EXDEV
+    bool metacopy = false;        // changes of attributes alone copy no data
   };
   struct Parts {
     std::unique_ptr<FdCache> cache;
@@ -152,6 +152,9 @@ class Overlay {
   void LimitWaiting(unsigned most) { gate_.LimitWaiting(most); }
   control::Stats Statistics() const;
   control::Identify Identity() const;
+  // One line for the log: which form the host allows the upper (docs/upper-format.md). Empty where
+  // there is none.
+  std::string UpperForm() const;
 
  private:
   // What a name means in a directory.
@@ -177,6 +180,7 @@ class Overlay {
   // The inode of `found`, which is `name` in `dir`.
   Result<InodePtr> InodeOf(const InodePtr& dir, const std::string& name, const Found& found)
       REQUIRES_SHARED_LOCK(dir->dir->entries);
+  Result<> SettleStub(const InodePtr& inode);
   // The child called `name`; nullptr where there is none. `found` may be null.
   Result<InodePtr> Child(const InodePtr& dir, const std::string& name, Found* found)
       REQUIRES_SHARED_LOCK(dir->dir->entries);
@@ -218,27 +222,28 @@ class Overlay {
   Result<> EnsureUpper(const InodePtr& inode, Need need);
   Result<> CopyUpFile(const InodePtr& inode, Need need);
   Result<> FillStub(const InodePtr& inode, Need need);
+  // Before a stub's name changes or is joined by another: its data must be found from there too.
+  Result<> AnchorStub(const InodePtr& inode);
   Result<> ApplyLowerAttributes(int fd, const Inode& inode, const struct stat& st, bool times);
   Result<SharedFd> Place(const InodePtr& inode, Temporary& file, const struct stat& st);
   Result<> MarkImpure(Inode& dir, int dirfd);
   void Publish(const InodePtr& inode, uint64_t upper_ino, Data data, UniqueFd fd);
 
-  // hard_links.cc: lower inodes with several names.
+  // chain_links.cc: lower inodes with several names, in a store mount.
   Result<SharedFd> PlaceAllNames(const InodePtr& inode, Temporary& file);
-  Result<SharedFd> PlaceIndexed(const InodePtr& inode, Temporary& file, const struct stat& st);
   Result<InodePtr> FindLowerDir(uint64_t ino);  // where it is now; nullptr: nowhere
   Result<> FindMovedDirs();
   void NoteMoved(const InodePtr& dir);
   Result<> FinishLinkJournals();
-  struct IndexEntry {  // in work/links
-    uint64_t upper_ino = 0;
-    int delta = 0;
-  };
-  bool HasLink(uint64_t ino);
-  Result<IndexEntry> ReadIndexEntry(uint64_t ino);
-  Result<> ChangeLinkCount(Inode& inode, int change);
-  Result<> LinkFromIndex(const InodePtr& inode, Inode& dir, int dirfd, const std::string& name);
-  Result<> LoadLinks();
+
+  // stack_links.cc: the same, in a directory stack.
+  Result<SharedFd> PlaceIndexed(const InodePtr& inode, Temporary& file, const struct stat& st);
+  // Makes the lower's name `name`, which is `lower`, a link of the indexed file.
+  Result<> LinkFromIndex(const InodePtr& inode, const LowerRef& lower, Inode& dir, int dirfd,
+                         const std::string& name);
+  // Held while a name of `inode` comes or goes; holds nothing where it is not indexed.
+  std::unique_lock<std::mutex> CountingNames(const Inode& inode);
+  Result<bool> LostIndexedName(const InodePtr& inode);  // true: it was the last
 
   // create.cc
   // Owner and mode of a new file `asked` for in `parent`, where the host does not give them.
@@ -259,7 +264,7 @@ class Overlay {
   // The last name of `inode` is gone, or is about to go: keeps what is needed to go on serving it.
   Result<SharedFd> OpenOrphan(const InodePtr& inode);
   void Bury(const InodePtr& inode, SharedFd orphan);
-  Result<> LostName(const InodePtr& inode, const Found& found, SharedFd orphan);
+  Result<> LostName(const InodePtr& inode, SharedFd orphan);
 
   // rename.cc
   Result<> FindEnds(RenameEnds& ends);
@@ -300,12 +305,11 @@ class Overlay {
 
   Mutex rename_mu_;  // renames from one directory to another
 
-  // Directory stacks: the numbers in work/links.
-  std::shared_mutex links_mu_;
-  std::unordered_set<uint64_t> links_;
-  std::atomic<bool> any_links_{false};
+  std::unique_ptr<LinkIndex> index_;  // directory stacks with an upper
 
-  // Store mounts: directories of the lower that are not at their lower place, by number.
+  // Store mounts: the journals of copy-ups of several names, and directories of the lower that are
+  // not at their lower place, by number.
+  SharedFd journals_;
   std::mutex moved_mu_;
   std::unordered_map<uint64_t, InodePtr> moved_;
   bool moved_complete_ = false;  // the upper was searched for earlier ones

@@ -58,20 +58,13 @@ void Overlay::Bury(const InodePtr& inode, SharedFd orphan) {
   inodes_.Retire(*inode);
 }
 
-Result<> Overlay::LostName(const InodePtr& inode, const Found& found, SharedFd orphan) {
+Result<> Overlay::LostName(const InodePtr& inode, SharedFd orphan) {
   if (inode->indexed) {
-    if (!found.upper) TRY(ChangeLinkCount(*inode, -1));
-    struct stat st = {};
-    std::string entry = Upper::LinkName(inode->ino);
-    if (fstatat(upper_->links(), entry.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return {};
-    if (static_cast<int64_t>(st.st_nlink) + inode->link_delta > 0) return {};
+    TRY_ASSIGN(bool last, LostIndexedName(inode));
+    if (!last) return {};
     Bury(inode, std::move(orphan));
-    {
-      std::unique_lock lock(links_mu_);
-      links_.erase(inode->ino);
-    }
-    if (unlinkat(upper_->links(), entry.c_str(), 0) != 0) return Errno("work/links");
-    return {};
+    TRY(FaultPoint("unlink.before_index"));
+    return index_->Remove(inode->ino);
   }
   if (inode->has_upper()) {
     struct stat st = {};
@@ -113,13 +106,20 @@ Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
     TRY_ASSIGN(bool hides, LowerHas(*dir, name));
     TRY_ASSIGN(SharedFd fd, UpperDir(dir));
     TRY_ASSIGN(SharedFd orphan, OpenOrphan(child));
+    if (child->indexed && !found.upper) {  // links are what is counted
+      TRY(LinkFromIndex(child, found.lower, *dir, fd->get(), name));
+      found.upper = true;
+    }
+    auto counting = CountingNames(*child);
     if (hides) {
       TRY(PutWhiteout(fd->get(), name, found.upper));
-    } else if (unlinkat(fd->get(), name.c_str(), 0) != 0) {
-      return Errno("unlink");
+    } else {
+      TRY(FaultPoint("unlink.before"));
+      if (unlinkat(fd->get(), name.c_str(), 0) != 0) return Errno("unlink");
+      TRY(FaultPoint("unlink.after"));
     }
     child->RemoveName(dir.get(), name);
-    return LostName(child, found, std::move(orphan));
+    return LostName(child, std::move(orphan));
   }
 }
 

@@ -258,15 +258,17 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
 
   // An indexed file may be in the upper under other names only.
   if (source->indexed && !ends.source_found.upper) {
-    TRY(LinkFromIndex(source, *ends.parent, from->get(), ends.name));
+    TRY(LinkFromIndex(source, ends.source_found.lower, *ends.parent, from->get(), ends.name));
   }
-  if (source->IsDir()) TRY(SettleDirectory(source, *ends.new_parent, ends.new_name));
+  TRY(source->IsDir() ? SettleDirectory(source, *ends.new_parent, ends.new_name)
+                      : AnchorStub(source));
   if (!born_in_upper(*source)) TRY(MarkImpure(*ends.new_parent, to->get()));
+  if (target && target->indexed && !ends.target_found.upper) {
+    TRY(LinkFromIndex(target, ends.target_found.lower, *ends.new_parent, to->get(), ends.new_name));
+    ends.target_found.upper = true;
+  }
   if (ends.exchange) {
-    if (target->indexed && !ends.target_found.upper) {
-      TRY(LinkFromIndex(target, *ends.new_parent, to->get(), ends.new_name));
-    }
-    if (target->IsDir()) TRY(SettleDirectory(target, *ends.parent, ends.name));
+    TRY(target->IsDir() ? SettleDirectory(target, *ends.parent, ends.name) : AnchorStub(target));
     if (!born_in_upper(*target)) TRY(MarkImpure(*ends.parent, from->get()));
     TRY(FaultPoint("rename.before_exchange"));
     if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
@@ -296,6 +298,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
     TRY_ASSIGN(last, lower_->Attr(target->lower));
   }
   TRY_ASSIGN(bool hides, LowerHas(*ends.parent, ends.name));
+  auto counting = target ? CountingNames(*target) : std::unique_lock<std::mutex>();
   auto renamed = [&]() -> Result<> {
     TRY(FaultPoint("rename.before"));
     if (hides && !upper_->can_rename_whiteout()) {
@@ -332,7 +335,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
   TRY(FaultPoint("rename.after"));
   if (!target) return {};
   target->RemoveName(ends.new_parent.get(), ends.new_name);
-  if (!target->IsDir()) return LostName(target, ends.target_found, std::move(orphan));
+  if (!target->IsDir()) return LostName(target, std::move(orphan));
   last.st_nlink = 0;
   {
     MutexLock lock(target->mu);

@@ -8,6 +8,7 @@
 #include "fs/log.h"
 #include "fs/read_only_clone.h"
 #include "store/base/beneath.h"
+#include "store/markers.h"
 
 namespace veneer::fs {
 
@@ -153,19 +154,22 @@ Result<UniqueFd> TreeLower::Open(const LowerRef& ref) {
   return fd;
 }
 
-Result<std::optional<markers::Metacopy>> TreeLower::DataMark(const LowerRef& ref) {
+Result<std::optional<DataMark>> TreeLower::MarkOf(const LowerRef& ref) {
   TRY_ASSIGN(tree::Inode inode, Checked(tree_->Get(ref.ino)));
   if (!S_ISREG(inode.attr.mode) || inode.attr.size == 0) return std::nullopt;
-  return markers::Metacopy{.object = inode.object, .size = inode.attr.size, .ino = ref.ino};
+  markers::Metacopy mark{.object = inode.object, .size = inode.attr.size, .ino = ref.ino};
+  return DataMark{.metacopy = markers::FormatMetacopy(mark), .redirect = {}};
 }
 
-Result<LowerRef> TreeLower::FromDataMark(const markers::Metacopy& mark) {
-  auto inode = Checked(tree_->Get(mark.ino));
-  if (!inode || !S_ISREG(inode->attr.mode) || inode->object != mark.object ||
-      inode->attr.size != mark.size) {
+Result<LowerRef> TreeLower::FromMark(const DataMark& mark, const LowerRef&, std::string_view) {
+  auto data = markers::ParseMetacopy(mark.metacopy);
+  if (!data) return Fail(EIO, "metacopy marker");
+  auto inode = Checked(tree_->Get(data->ino));
+  if (!inode || !S_ISREG(inode->attr.mode) || inode->object != data->object ||
+      inode->attr.size != data->size) {
     return Fail(EIO, "stub of another chain");
   }
-  return RefOf(mark.ino, S_IFREG);
+  return RefOf(data->ino, S_IFREG);
 }
 
 Result<std::vector<LowerName>> TreeLower::Names(const LowerRef& ref) {

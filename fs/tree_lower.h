@@ -27,8 +27,9 @@ class TreeLower : public Lower {
   Result<std::vector<std::string>> XattrNames(const LowerRef& ref) override;
   Result<std::string> Xattr(const LowerRef& ref, const std::string& name) override;
   Result<UniqueFd> Open(const LowerRef& ref) override;
-  Result<std::optional<markers::Metacopy>> DataMark(const LowerRef& ref) override;
-  Result<LowerRef> FromDataMark(const markers::Metacopy& mark) override;
+  Result<std::optional<DataMark>> MarkOf(const LowerRef& ref) override;
+  Result<LowerRef> FromMark(const DataMark& mark, const LowerRef& dir,
+                            std::string_view name) override;
   bool KnowsNames() const override { return true; }
   Result<std::vector<LowerName>> Names(const LowerRef& ref) override;
   Result<LowerName> NameOfDir(uint64_t ino) override;

@@ -64,7 +64,6 @@ Result<std::unique_ptr<Upper>> Upper::Open(const Options& options) {
     return std::unexpected(removed.error().Within("work directory " + options.workdir));
   }
   TRY_ASSIGN(upper->temporary_, OpenWorkDir(upper->work_.get(), markers::kWorkTemporary));
-  TRY_ASSIGN(upper->links_, OpenWorkDir(upper->work_.get(), markers::kWorkLinks));
   TRY_ASSIGN(upper->stand_in_dir_, OpenWorkDir(upper->work_.get(), markers::kWorkStandIns));
   TRY(upper->stand_ins_.Load(upper->stand_in_dir_.get(), upper->temporary_.get()));
   TRY(upper->Probe());
@@ -137,8 +136,6 @@ Result<> Upper::Probe() {
       0) {
     return Invalid("upperdir " + path_ + ": the filesystem cannot exchange names", ENOTSUP);
   }
-  Log(LogLevel::kDebug, "upper {}: markers {}*, whiteouts are {}", path_, prefix_,
-      device_whiteouts_ ? "devices" : "files");
   return {};
 }
 
@@ -199,10 +196,9 @@ Result<> Upper::WriteOverride(const std::string& path, XattrPath how, const stru
   return override_.Write(stand_in, XattrPath::kNoFollow, st);
 }
 
-std::string Upper::LinkName(uint64_t ino) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016lx", ino);
-  return text;
+Result<SharedFd> Upper::OpenWorkFolder(const char* name) const {
+  TRY_ASSIGN(UniqueFd dir, OpenWorkDir(work_.get(), name));
+  return std::make_shared<const UniqueFd>(std::move(dir));
 }
 
 std::string Upper::NewName() {
@@ -238,12 +234,14 @@ Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
   }
   TRY_ASSIGN(auto names, ListXattr(path, how));
   Marks marks;
+  bool has_origin = false;
   for (std::string_view name : names) {
     if (name == "system.posix_acl_default") marks.default_acl = true;
     if (!name.starts_with(prefix_)) continue;
     std::string_view marker = name.substr(prefix_.size());
     if (marker != markers::kOpaque && marker != markers::kImpure && marker != markers::kRedirect &&
         marker != markers::kIno && marker != markers::kMetacopy) {
+      has_origin = has_origin || marker == markers::kOrigin;
       continue;
     }
     TRY_ASSIGN(auto value, ReadMark(path, how, marker));
@@ -260,6 +258,9 @@ Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
     } else {
       marks.metacopy = std::move(value);
     }
+  }
+  if (has_origin && !marks.ino) {
+    TRY_ASSIGN(marks.origin, ReadMark(path, how, markers::kOrigin));
   }
   return marks;
 }

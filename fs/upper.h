@@ -33,6 +33,7 @@ struct Marks {
   std::optional<std::string> redirect;
   std::optional<uint64_t> ino;
   std::optional<std::string> metacopy;
+  std::optional<std::string> origin;  // read only where there is no `ino`, which says the same
 };
 
 class Upper {
@@ -59,15 +60,13 @@ class Upper {
   SharedFd shared_root() const {
     return SharedFd(SharedFd(), &root_);
   }  // lives as long as the upper
-  SharedFd shared_links() const { return SharedFd(SharedFd(), &links_); }
   int temporary() const { return temporary_.get(); }  // work/work
-  int links() const { return links_.get(); }          // work/links
   bool is_volatile() const { return volatile_; }
   bool trusted() const { return trusted_; }  // markers are trusted xattrs
   const std::string& path() const { return path_; }
 
-  // The name in links() of inode number `ino`.
-  static std::string LinkName(uint64_t ino);
+  // work/<name>, made where it is missing.
+  Result<SharedFd> OpenWorkFolder(const char* name) const;
   // A name for a new entry of temporary().
   std::string NewName();
 
@@ -126,7 +125,7 @@ class Upper {
   Result<> ProbeOverride(StatOverride::Form wanted);
   void ApplyOverride(const std::string& path, XattrPath how, struct stat& st) const;
 
-  UniqueFd root_, work_, temporary_, links_, stand_in_dir_, lock_;
+  UniqueFd root_, work_, temporary_, stand_in_dir_, lock_;
   StandIns stand_ins_;
   StatOverride override_;
   mode_t backing_mode_ = 0700;

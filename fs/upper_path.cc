@@ -61,7 +61,10 @@ Result<SharedFd> Overlay::UpperDir(const InodePtr& dir) {
 }
 
 Result<Overlay::UpperAt> Overlay::Locate(const InodePtr& inode, size_t attempt) {
-  if (inode->indexed) return UpperAt{upper_->shared_links(), Upper::LinkName(inode->ino)};
+  if (inode->indexed) {
+    LinkIndex::Place place = index_->PlaceOf(inode->ino);
+    return UpperAt{std::move(place.dir), std::move(place.name)};
+  }
   Name name;
   {
     MutexLock lock(inode->mu);

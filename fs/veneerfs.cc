@@ -91,9 +91,9 @@ Result<> Run(Options options, int ready_pipe) {
   config.uring = options.uring;
   config.debug = options.debug;
   config.ready = [&] {
-    if (ready_pipe < 0) return;
-    if (options.log_file.empty()) LogToSyslog();
-    LeaveTerminal(ready_pipe);
+    if (ready_pipe >= 0 && options.log_file.empty()) LogToSyslog();
+    if (std::string form = overlay->UpperForm(); !form.empty()) Log(LogLevel::kInfo, "{}", form);
+    if (ready_pipe >= 0) LeaveTerminal(ready_pipe);
   };
   TRY_ASSIGN(auto server, FuseServer::Mount(*overlay, std::move(config)));
   if (!options.foreground && chdir("/") != 0) return Errno("chdir");

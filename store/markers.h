@@ -32,8 +32,10 @@ inline constexpr std::string_view kMetacopy =
 inline constexpr std::string_view kWhiteout = "whiteout";  // empty regular file: a whiteout
 inline constexpr std::string_view kImpure =
     "impure";  // directory: "y", holds entries that carry kIno
-inline constexpr std::string_view kNlink = "nlink";     // indexed file: "U+n" or "U-n"
-inline constexpr std::string_view kIno = "veneer.ino";  // the inode number shown, decimal
+inline constexpr std::string_view kNlink = "nlink";    // indexed file: "U+n" or "U-n"
+inline constexpr std::string_view kOrigin = "origin";  // copied-up file: fs/origin.h of the lower's
+inline constexpr std::string_view kUpperOrigin = "upper";  // work/index: fs/origin.h of the upper
+inline constexpr std::string_view kIno = "veneer.ino";     // the inode number shown, decimal
 inline constexpr std::string_view kUpper =
     "veneer.upper";  // upper's root: version and what it is an upper of
 
@@ -47,6 +49,7 @@ inline constexpr const char* kWorkLinks =
     "links";  // <16 hex digits of the inode number>: hard links
 inline constexpr const char* kWorkStandIns =
     "standins";  // <16 hex digits of st_ino>: attributes of files that take none
+inline constexpr const char* kWorkIndex = "index";  // <hex of the origin>: hard links, the kernel's
 inline constexpr const char* kWorkLock =
     "lock";  // process ID of the mount that holds upper and work
 

@@ -98,12 +98,10 @@ bool Await(Condition condition) {
 
 // The daemon behind the mount at `path`: the veneerfs whose last argument it is.
 pid_t DaemonOf(const std::string& path) {
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::string name = entry.path().filename();
-    if (name.empty() || !isdigit(static_cast<unsigned char>(name[0]))) continue;
-    std::ifstream file(entry.path() / "cmdline");
-    std::string line;
-    std::getline(file, line);  // of a process that has ended by now: nothing
+  for (const std::string& name : ListDir("/proc")) {
+    if (!isdigit(static_cast<unsigned char>(name[0]))) continue;
+    std::ifstream file("/proc/" + name + "/cmdline");
+    std::string line((std::istreambuf_iterator<char>(file)), {});
     if (line.find("veneerfs") != line.npos && line.ends_with(path + '\0')) return std::stoi(name);
   }
   return -1;
@@ -393,15 +391,18 @@ std::string WorkDir::LowerText() const {
   return text;
 }
 
-std::string WorkDir::mount_options() const {
-  std::string options;
-  if (setup_.kind == Kind::kChain) {
-    options = "chain=" + chain_ + ",objects=" + (scratch_ / "store/objects");
-  } else {
-    for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
-      options.append(options.empty() ? "lowerdir=" : ":").append(*layer);
-    }
+std::string WorkDir::lowerdirs() const {
+  std::string dirs;
+  for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
+    dirs.append(dirs.empty() ? "" : ":").append(*layer);
   }
+  return dirs;
+}
+
+std::string WorkDir::mount_options() const {
+  std::string options = setup_.kind == Kind::kChain
+                            ? "chain=" + chain_ + ",objects=" + (scratch_ / "store/objects")
+                            : "lowerdir=" + lowerdirs();
   if (!setup_.read_only) options += ",upperdir=" + upper() + ",workdir=" + work();
   options += ",log=" + (scratch_ / "log");
   if (!setup_.options.empty()) options += "," + setup_.options;

@@ -65,8 +65,8 @@ class WorkDir {
   struct Setup {
     Kind kind = Kind::kPlain;
     std::function<void(const std::string& dir)> populate;  // the lower's content
-    std::string options;                                   // further mount options
-    std::vector<std::string> arguments;
+    std::string options = {};                              // further mount options
+    std::vector<std::string> arguments = {};
     bool read_only = false;
     // Further layers on top, the lowest first. In a plain directory they add to what is there.
     std::vector<std::function<void(const std::string& dir)>> above = {};
@@ -84,6 +84,7 @@ class WorkDir {
   std::string work() const { return scratch_ / "work"; }
   std::string lower() const;      // what the lower's bytes are in: the directory, or the objects
   std::string LowerText() const;  // of all layers, as TreeText()
+  std::string lowerdirs() const;  // of a stack, separated by colons
   std::string mount_options() const;
   const std::string& scratch() const { return scratch_.path(); }
 

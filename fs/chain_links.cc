@@ -1,9 +1,7 @@
-// Lower inodes with several names. In a store mount the tree knows all names, and copy-up links
-// them all; in a directory stack nobody knows them, and work/links remembers the upper's file by
-// inode number. docs/filesystem.md "Hard links".
+// Lower inodes with several names in a store mount: the tree knows all names, and copy-up links
+// them all. docs/filesystem.md "Hard links".
 #include <fcntl.h>
 
-#include <charconv>
 #include <cstdio>
 
 #include "fs/dir_stream.h"
@@ -19,21 +17,11 @@ namespace {
 
 constexpr std::string_view kJournalSuffix = ".names";
 
-std::optional<uint64_t> ParseHexName(std::string_view name) {
-  uint64_t ino = 0;
-  if (name.size() != 16) return std::nullopt;
-  auto parsed = std::from_chars(name.data(), name.data() + name.size(), ino, 16);
-  if (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size()) return std::nullopt;
-  return ino;
-}
-
-// "U+n" or "U-n"; 0 for anything else.
-int ParseDelta(std::string_view text) {
-  int delta = 0;
-  if (text.size() < 3 || text[0] != 'U') return delta;
-  text.remove_prefix(text[1] == '+' ? 2 : 1);
-  std::from_chars(text.data(), text.data() + text.size(), delta);
-  return delta;
+// What the inode's file is called in work/links while it gets its names.
+std::string LinkName(uint64_t ino) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016lx", ino);
+  return text;
 }
 
 Result<std::vector<std::string>> NamesIn(int dirfd) {
@@ -47,9 +35,6 @@ Result<std::vector<std::string>> NamesIn(int dirfd) {
 }
 
 }  // namespace
-
-// --- Store mounts
-// --------------------------------------------------------------------------------------------------------
 
 // The journal makes "all names or none" survive a crash: until it is removed, the next mount links
 // what is missing.
@@ -72,11 +57,11 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
     journal += (path.empty() ? n.name : path + "/" + n.name) + '\0';
     names.push_back({std::move(parent), std::move(n.name)});
   }
-  std::string hex = Upper::LinkName(inode->ino);
+  std::string hex = LinkName(inode->ino);
   std::string journal_name = hex + std::string(kJournalSuffix);
   {
     TRY_ASSIGN(UniqueFd fd,
-               OpenAt(upper_->links(), journal_name, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+               OpenAt(journals_->get(), journal_name, O_WRONLY | O_CREAT | O_TRUNC, 0600));
     TRY(WriteAll(fd.get(), journal));
     if (!upper_->is_volatile() && fdatasync(fd.get()) != 0) return Errno("copy-up: journal");
   }
@@ -84,7 +69,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
   if (fstatat(file.dir(), file.name().c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) {
     return Errno("stat");
   }
-  if (renameat(file.dir(), file.name().c_str(), upper_->links(), hex.c_str()) != 0) {
+  if (renameat(file.dir(), file.name().c_str(), journals_->get(), hex.c_str()) != 0) {
     return Errno("copy-up: rename");
   }
   file.Commit();
@@ -97,7 +82,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
       TRY_ASSIGN(into, UpperDir(parent));
       KeepTimes keep(into->get());
       TRY(MarkImpure(*parent, into->get()));
-      if (linkat(upper_->links(), hex.c_str(), into->get(), names[i].name.c_str(), 0) != 0) {
+      if (linkat(journals_->get(), hex.c_str(), into->get(), names[i].name.c_str(), 0) != 0) {
         return Errno("copy-up: link");
       }
       inode->AddName(parent, names[i].name);
@@ -117,15 +102,15 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
     }
     inode->upper_ino.store(0, std::memory_order_release);
   }
-  unlinkat(upper_->links(), hex.c_str(), 0);
-  unlinkat(upper_->links(), journal_name.c_str(), 0);
+  unlinkat(journals_->get(), hex.c_str(), 0);
+  unlinkat(journals_->get(), journal_name.c_str(), 0);
   if (!linked) return std::unexpected(std::move(linked).error());
   return into;
 }
 
 Result<> Overlay::FinishLinkJournals() {
-  TRY_ASSIGN(auto entries, NamesIn(upper_->links()));
-  int links = upper_->links();
+  TRY_ASSIGN(auto entries, NamesIn(journals_->get()));
+  int links = journals_->get();
   for (const std::string& name : entries) {
     if (!name.ends_with(kJournalSuffix)) continue;
     std::string hex = name.substr(0, name.size() - kJournalSuffix.size());
@@ -220,104 +205,6 @@ Result<> Overlay::FindMovedDirs() {
   std::lock_guard lock(moved_mu_);
   moved_complete_ = true;
   return {};
-}
-
-// --- Directory stacks
-// ----------------------------------------------------------------------------------------------------
-
-Result<> Overlay::LoadLinks() {
-  TRY_ASSIGN(auto names, NamesIn(upper_->links()));
-  std::unique_lock lock(links_mu_);
-  for (const std::string& name : names) {
-    if (auto ino = ParseHexName(name)) links_.insert(*ino);
-  }
-  any_links_ = !links_.empty();
-  return {};
-}
-
-bool Overlay::HasLink(uint64_t ino) {
-  if (!any_links_) return false;
-  std::shared_lock lock(links_mu_);
-  return links_.contains(ino);
-}
-
-Result<Overlay::IndexEntry> Overlay::ReadIndexEntry(uint64_t ino) {
-  std::string hex = Upper::LinkName(ino);
-  struct stat st = {};
-  if (fstatat(upper_->links(), hex.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return Errno("link");
-  IndexEntry link{.upper_ino = st.st_ino, .delta = 0};
-  auto mark = upper_->ReadMark(FdPath(upper_->links(), hex), XattrPath::kNoFollow, markers::kNlink);
-  if (mark && mark->has_value()) link.delta = ParseDelta(**mark);
-  return link;
-}
-
-// The count must never be too low, or the file would be dropped while it has names: callers raise
-// it before what makes it true, and lower it after.
-Result<> Overlay::ChangeLinkCount(Inode& inode, int change) {
-  int delta = inode.link_delta += change;
-  return upper_->SetMark(FdPath(upper_->links(), Upper::LinkName(inode.ino)), XattrPath::kNoFollow,
-                         markers::kNlink,
-                         "U" + std::string(delta < 0 ? "" : "+") + std::to_string(delta));
-}
-
-Result<> Overlay::LinkFromIndex(const InodePtr& inode, Inode& dir, int dirfd,
-                                const std::string& name) {
-  TRY(MarkImpure(dir, dirfd));
-  std::string hex = Upper::LinkName(inode->ino);
-  if (linkat(upper_->links(), hex.c_str(), dirfd, name.c_str(), 0) != 0) return Errno("link");
-  return ChangeLinkCount(*inode, -1);
-}
-
-Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
-                                       const struct stat& st) {
-  std::string hex = Upper::LinkName(inode->ino);
-  int delta = static_cast<int>(st.st_nlink) - 1;
-  TRY(upper_->SetMark(FdPath(file.dir(), file.name()), XattrPath::kNoFollow, markers::kNlink,
-                      "U+" + std::to_string(delta)));
-  struct stat own = {};
-  if (fstatat(file.dir(), file.name().c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) {
-    return Errno("stat");
-  }
-  TRY(FaultPoint("copy_up.before_index"));
-  if (renameat2(file.dir(), file.name().c_str(), upper_->links(), hex.c_str(), RENAME_NOREPLACE) !=
-      0) {
-    return Errno("copy-up: index");
-  }
-  file.Commit();
-  // From here on the file is in the upper, and nothing may keep it from being published.
-  {
-    std::unique_lock lock(links_mu_);
-    links_.insert(inode->ino);
-    any_links_ = true;
-  }
-  inode->link_delta = delta;
-  inode->indexed = true;
-  inode->upper_ino.store(own.st_ino, std::memory_order_release);
-  // The index is enough for us; others who read the upper see the names that were used.
-  std::vector<Name> names;
-  {
-    MutexLock lock(inode->mu);
-    names = inode->names;
-  }
-  SharedFd into = upper_->shared_links();
-  auto link = [&](const Name& name) -> Result<> {
-    TRY(FaultPoint("copy_up.after_index"));
-    TRY(EnsureUpperDir(name.parent));
-    WriteLock entries(name.parent->dir->entries);
-    TRY_ASSIGN(Found found, Probe(*name.parent, name.name));
-    if (found.upper || found.lower.ino != inode->ino) return {};
-    TRY_ASSIGN(SharedFd dir, UpperDir(name.parent));
-    KeepTimes keep(dir->get());
-    TRY(LinkFromIndex(inode, *name.parent, dir->get(), name.name));
-    into = std::move(dir);
-    return {};
-  };
-  for (const Name& name : names) {
-    if (auto linked = link(name); !linked) {
-      Log(LogLevel::kWarning, "{}: {}; work/links has it", name.name, linked.error().Message());
-    }
-  }
-  return into;
 }
 
 }  // namespace veneer::fs
