@@ -101,7 +101,8 @@ pid_t DaemonOf(const std::string& path) {
   for (const std::string& name : ListDir("/proc")) {
     if (!isdigit(static_cast<unsigned char>(name[0]))) continue;
     std::ifstream file("/proc/" + name + "/cmdline");
-    std::string line((std::istreambuf_iterator<char>(file)), {});
+    std::string line;
+    std::getline(file, line);  // of a process that has ended by now: nothing
     if (line.find("veneerfs") != line.npos && line.ends_with(path + '\0')) return std::stoi(name);
   }
   return -1;
