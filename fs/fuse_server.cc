@@ -792,10 +792,12 @@ void Server::MeetRing() {
   if (!Workers::IsWorker()) ++rings_;
 }
 
+#ifdef VENEER_FUSE_URING
 unsigned RingDepth() {
   auto cpus = static_cast<unsigned>(std::max(1L, sysconf(_SC_NPROCESSORS_CONF)));
   return std::clamp(kRingBuffers / cpus, kFewestPerRing, kMostPerRing);
 }
+#endif
 
 void Server::Init(fuse_conn_info* conn) {
   auto want = [&](uint64_t flag, bool wanted) {

@@ -13,17 +13,21 @@ class Results:
     def __init__(self, path):
         self.path = path
         self.data = {"about": {}, "cells": {}}
-        if path and os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
+        self.read()
+
+    def read(self):
+        if self.path and os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as file:
                 self.data = json.load(file)
 
     def add(self, row, target, outcome, about):
+        self.read()  # another run may have added to it
         self.data["about"].update(about)
         self.data["cells"].setdefault(row, {})[target] = outcome
         if self.path is None:
             return
         with open(self.path + ".part", "w", encoding="utf-8") as file:
-            json.dump(self.data, file, indent=1, ensure_ascii=False, sort_keys=True)
+            json.dump(self.data, file, indent=1, ensure_ascii=False, sort_keys=False)
             file.write("\n")
         os.replace(self.path + ".part", self.path)
 

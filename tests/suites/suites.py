@@ -18,19 +18,24 @@ import threading
 
 from targets import Dead
 
-MISSING = {
-    "pjdfstest": "git clone https://github.com/pjd/pjdfstest",
-    "xfstests": "git clone https://github.com/kdave/xfstests",
-}
-
-
-def build(source, folder, steps):
-    shutil.copytree(source, folder, symlinks=True)
-    with open(folder + ".log", "wb") as log:
+def build(source, product, folder, steps):
+    """Where the suite is built: `source`, if it has the program `product`, else a copy in `folder`.
+    Without a folder: `source`."""
+    source = os.path.abspath(source)
+    if folder is None or os.access(os.path.join(source, product), os.X_OK):
+        return source
+    built = os.path.join(folder, os.path.basename(source))
+    shutil.copytree(source, built, symlinks=True)
+    with open(built + ".log", "wb") as log:
         for step in steps:
-            done = subprocess.run(step, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            done = subprocess.run(
+                step, cwd=built, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+            )
             if done.returncode != 0:
-                raise SystemExit(f"conformance: {' '.join(step)} fails in {source}: see {log.name}")
+                with open(log.name, encoding="utf-8", errors="replace") as text:
+                    said = text.read()[-1000:]
+                raise SystemExit(f"conformance: {' '.join(step)} fails in {source}: {said}")
+    return built
 
 
 def run_limited(command, seconds, **options):
@@ -84,10 +89,6 @@ class Pjdfstest:
         )
         if drop_caches:
             self.title = "pjdfstest, caches dropped every second"
-
-    @staticmethod
-    def build(source, folder):
-        build(source, folder, (["autoreconf", "-ifs"], ["./configure"], ["make", "pjdfstest"]))
 
     def populate(self, lower):
         os.mkdir(os.path.join(lower, "pjd"))
