@@ -24,16 +24,6 @@ std::string LinkName(uint64_t ino) {
   return text;
 }
 
-Result<std::vector<std::string>> NamesIn(int dirfd) {
-  TRY_ASSIGN(DirStream stream, DirStream::Open(dirfd));
-  std::vector<std::string> names;
-  for (;;) {
-    TRY_ASSIGN(const struct dirent* entry, stream.Next());
-    if (entry == nullptr) return names;
-    names.emplace_back(entry->d_name);
-  }
-}
-
 }  // namespace
 
 // The journal makes "all names or none" survive a crash: until it is removed, the next mount links
@@ -109,7 +99,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
 }
 
 Result<> Overlay::FinishLinkJournals() {
-  TRY_ASSIGN(auto entries, NamesIn(journals_->get()));
+  TRY_ASSIGN(auto entries, DirStream::Names(journals_->get()));
   int links = journals_->get();
   for (const std::string& name : entries) {
     if (!name.ends_with(kJournalSuffix)) continue;
@@ -173,35 +163,10 @@ Result<> Overlay::FindMovedDirs() {
     std::lock_guard lock(moved_mu_);
     if (moved_complete_) return {};
   }
-  // What is removed meanwhile holds nothing any more.
-  auto gone = [](const auto& result) {
-    return !result && (result.error().code() == ENOENT || result.error().code() == ESTALE);
-  };
-  std::vector<InodePtr> pending = {root_};
-  while (!pending.empty()) {
-    InodePtr dir = std::move(pending.back());
-    pending.pop_back();
-    auto fd = UpperDir(dir);
-    auto names = fd ? NamesIn((*fd)->get()) : std::unexpected(fd.error());
-    if (gone(names)) continue;
-    if (!names) return std::unexpected(std::move(names).error());
-    for (const std::string& name : *names) {
-      struct stat st = {};
-      if (fstatat((*fd)->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) continue;
-        return Errno("stat");
-      }
-      if (!S_ISDIR(st.st_mode)) continue;
-      ReadLock entries(dir->dir->entries);
-      Found found;
-      auto child = Child(dir, name, &found);
-      if (gone(child)) continue;
-      if (!child) return std::unexpected(std::move(child).error());
-      if (!*child || !(*child)->IsDir()) continue;
-      if (found.marks.redirect && (*child)->lower) NoteMoved(*child);
-      pending.push_back(std::move(*child));
-    }
-  }
+  TRY(WalkUpper(Walk::kDirectories, [&](const InodePtr& dir, const Found& found) -> Result<> {
+    if (found.marks.redirect && dir->lower) NoteMoved(dir);
+    return {};
+  }));
   std::lock_guard lock(moved_mu_);
   moved_complete_ = true;
   return {};

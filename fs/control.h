@@ -54,4 +54,7 @@ inline constexpr unsigned long kThaw = _IO(kType, 3);  // EINVAL: not frozen
 inline constexpr unsigned long kStats = _IOR(kType, 4, Stats);
 inline constexpr unsigned long kIdentify = _IOR(kType, 5, Identify);
 
+// Brings the data of metadata-only files to the upper. Takes as long as copying them does.
+inline constexpr unsigned long kComplete = _IO(kType, 6);
+
 }  // namespace veneer::fs::control

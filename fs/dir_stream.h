@@ -7,7 +7,9 @@
 
 #include <cerrno>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "store/base/beneath.h"
 #include "store/base/result.h"
@@ -24,6 +26,17 @@ class DirStream {
     if (!made.stream_) return Errno("opendir");
     fd.Release();
     return made;
+  }
+  // All names of directory `dirfd`, which may be O_PATH; or those that are, or may be, directories.
+  static Result<std::vector<std::string>> Names(int dirfd, bool directories = false) {
+    TRY_ASSIGN(DirStream stream, Open(dirfd));
+    std::vector<std::string> names;
+    for (;;) {
+      TRY_ASSIGN(const struct dirent* entry, stream.Next());
+      if (entry == nullptr) return names;
+      if (directories && entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) continue;
+      names.emplace_back(entry->d_name);
+    }
   }
   // The next entry, valid until the next call; nullptr at the end. An error of the host's is not
   // an end.

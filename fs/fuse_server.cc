@@ -677,6 +677,8 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, std
   if (request == control::kSync) {
     ServerOf(req).WriteBack();
     TRY(engine.Sync());
+  } else if (request == control::kComplete) {
+    TRY(engine.Complete());
   } else if (request == control::kFreeze) {
     control::Freeze freeze = {};
     memcpy(&freeze, in.data(), std::min(in.size(), sizeof freeze));

@@ -146,6 +146,9 @@ class Overlay {
   // --- Control (control.h)
   // -------------------------------------------------------------------------------------------
   Result<> Sync();
+  // Returns when every file that had only its attributes in the upper has its data there too, for
+  // readers of the upper that know no metadata-only files.
+  Result<> Complete();
   Result<> Freeze(HandleId owner, std::chrono::milliseconds timeout);  // until `owner` is released
   Result<> Thaw();
   // For servers that cannot be asked to thaw once more than `most` requests wait: then it thaws.
@@ -244,6 +247,12 @@ class Overlay {
   // Held while a name of `inode` comes or goes; holds nothing where it is not indexed.
   std::unique_lock<std::mutex> CountingNames(const Inode& inode);
   Result<bool> LostIndexedName(const InodePtr& inode);  // true: it was the last
+
+  // upper_walk.cc
+  using VisitUpper = std::function<Result<>(const InodePtr& inode, const Found& found)>;
+  enum class Walk { kDirectories, kEverything };
+  // Calls `visit` for what the upper has, directories before what is in them.
+  Result<> WalkUpper(Walk what, const VisitUpper& visit);
 
   // create.cc
   // Owner and mode of a new file `asked` for in `parent`, where the host does not give them.

@@ -144,6 +144,22 @@ TEST_P(Daemon, FreezeHoldsChangesUp) {
   EXPECT_GE(frozen_for([] {}), std::chrono::milliseconds(150));
 }
 
+TEST_P(Daemon, CompletesMetadataOnlyFiles) {
+  MakeDirs(At("new/deep"));
+  ASSERT_EQ(chmod(At("f").c_str(), 0600), 0);
+  ASSERT_EQ(rename(At("f").c_str(), At("new/deep/moved").c_str()), 0);
+  std::string upper = work().upper() + "/new/deep/moved";
+  UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+  control::Stats stats = {};
+  ASSERT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
+  EXPECT_EQ(stats.stubs, GetParam() == Kind::kChain ? 1u : 0u);
+  ASSERT_EQ(ioctl(root.get(), control::kComplete), 0);
+  EXPECT_EQ(ReadFile(upper), "lower");
+  EXPECT_EQ(Xattr(upper, "trusted.overlay.metacopy"), "");
+  EXPECT_EQ(ReadFile(At("new/deep/moved")), "lower");
+  EXPECT_EQ(ioctl(root.get(), control::kComplete), 0) << "again, with nothing to do";
+}
+
 TEST_P(Daemon, EndsOnSigtermWhileFrozen) {
   UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
   control::Freeze freeze = {.timeout_ms = 0, .reserved = 0};
