@@ -43,10 +43,10 @@ class LowerOfMount : public ::testing::TestWithParam<Kind> {};
 TEST_P(LowerOfMount, CannotBeWrittenThroughTheDaemonsDescriptors) {
   WorkDir::Setup setup;
   setup.kind = GetParam();
-  setup.populate = [](const std::string& dir) { WriteFile(dir + "/f", "lower"); };
+  setup.populate = [](const std::string& dir) { WriteFile(dir + "/f", "bytes of the lower"); };
   WorkDir work(setup);
   UniqueFd open = OpenFile(work / "f", O_RDONLY);
-  EXPECT_EQ(ReadFd(open.get()), "lower");
+  EXPECT_EQ(ReadFd(open.get()), "bytes of the lower");
   // The chain's own folder is not a lower: damaged trees are set aside there.
   std::string root = work.lower() + (GetParam() == Kind::kChain ? "/objects" : "");
   struct stat lower = {};
@@ -58,7 +58,7 @@ TEST_P(LowerOfMount, CannotBeWrittenThroughTheDaemonsDescriptors) {
     std::string path = entry.path();
     if (stat(path.c_str(), &st) != 0 || st.st_dev != lower.st_dev) continue;
     bool is_lower_root = st.st_ino == lower.st_ino;
-    bool is_lower_file = S_ISREG(st.st_mode) && st.st_size == 5;
+    bool is_lower_file = S_ISREG(st.st_mode) && st.st_size == 18;
     if (!is_lower_root && !is_lower_file) continue;
     ++met;
     if (is_lower_root) path += "/new";
