@@ -34,7 +34,7 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   st.st_dev = 0;
   // A stub has no blocks of its own: what its data takes is the honest answer to du.
   if (data == Data::kStub) st.st_blocks = (st.st_size + 4095) / 4096 * 8;
-  if (inode->IsDir()) TRY(SetDirNlink(*inode, st));
+  if (inode->IsDir() && !dead) TRY(SetDirNlink(*inode, st));
   if (inode->indexed) {
     st.st_nlink = static_cast<nlink_t>(static_cast<int64_t>(st.st_nlink) + inode->link_delta);
   }
@@ -162,13 +162,14 @@ Result<std::optional<timespec>> Overlay::BirthTime(NodeId node) {
 // What the kernel does for a local filesystem's write(2) and truncate(2) by a caller without
 // CAP_FSETID; the daemon itself has it, so the host's filesystem does not do it for us.
 // `fd` may be O_PATH.
-Result<> Overlay::ClearSuid(int fd, Inode& inode) {
+Result<> Overlay::ClearSuid(int fd, Inode& inode, const KillSuid& in_group) {
   if (!inode.maybe_suid) return {};
   struct stat st = {};
   if (!upper_->StatFd(fd, st)) return Errno("stat");
   mode_t clear = SuidBits(st.st_mode);
+  if ((st.st_mode & S_ISGID) != 0 && !in_group(ownership_.Shown(st).st_gid)) clear |= S_ISGID;
   if (clear != 0) TRY(ChangeMode(fd, st.st_mode & 07777 & ~clear));
-  inode.maybe_suid = false;
+  inode.maybe_suid = (st.st_mode & ~clear & (S_ISUID | S_ISGID)) != 0;
   return {};
 }
 
@@ -178,17 +179,17 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
   TRY_ASSIGN(Passage passage, gate_.Enter());
   if (change.size && inode->IsDir()) return Fail(EISDIR, "truncate");
   Need need = !change.size ? Need::kAttributes : *change.size == 0 ? Need::kEmpty : Need::kData;
-  {
-    MutexLock lock(inode->mu);
-    // Nobody will see a removed directory's attributes again but its last users.
-    if (inode->IsDir() && inode->dead) return Fail(ENOENT, "removed directory");
-  }
   TRY(EnsureUpper(inode, need));
   TRY(FaultPoint("setattr.before_change"));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   if (change.mode) {
     inode->maybe_suid = true;
     TRY(ChangeMode(fd->get(), *change.mode & 07777));
+  }
+  // Before the owner changes: the old group decides.
+  if (change.kill_suidgid && !change.size && !change.mode && S_ISREG(inode->type)) {
+    bool capability_only = inode->capability_removed.exchange(false) && change.may_keep_suid;
+    if (!capability_only) TRY(ClearSuid(fd->get(), *inode, change.kill_suidgid));
   }
   if (change.uid || change.gid) {
     auto uid = static_cast<uid_t>(-1);
@@ -200,9 +201,6 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
       TRY_ASSIGN(gid, ownership_.GidOnDisk(*change.gid));
     }
     TRY(ChangeOwner(fd->get(), uid, gid));
-  }
-  if (change.kill_suidgid && !change.size && !change.mode && S_ISREG(inode->type)) {
-    TRY(ClearSuid(fd->get(), *inode));
   }
   if (change.size) {
     // A descriptor that is open for writing still may, whatever the file's mode or flags say now.
@@ -216,7 +214,7 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
     if (!data) {
       TRY_ASSIGN(data, OpenUpper(inode, O_WRONLY));
     }
-    if (change.kill_suidgid) TRY(ClearSuid(data->get(), *inode));
+    if (change.kill_suidgid) TRY(ClearSuid(data->get(), *inode, change.kill_suidgid));
     TRY(ForgetCapability(data->get(), *inode));
     if (ftruncate(data->get(), static_cast<off_t>(*change.size)) != 0) return Errno("truncate");
   }

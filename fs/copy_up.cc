@@ -141,8 +141,34 @@ Result<> Overlay::EnsureUpperDir(const InodePtr& dir) {
   return {};
 }
 
+// A removed directory that the upper never had gets one there that has no name either, for its last
+// users.
+Result<> Overlay::EnsureRemovedDir(const InodePtr& dir) {
+  if (dir->has_upper()) return {};
+  CopyTurn turn(inodes_, dir);
+  if (dir->has_upper()) return {};
+  TRY_ASSIGN(struct stat st, lower_->Attr(dir->lower));
+  Temporary made(*upper_);
+  if (mkdirat(made.dir(), made.name().c_str(), 0700) != 0) return Errno("copy-up: mkdir");
+  TRY_ASSIGN(UniqueFd fd, OpenAt(made.dir(), made.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  TRY(ApplyLowerAttributes(fd.get(), *dir, st, true));
+  struct stat own = {};
+  if (fstat(fd.get(), &own) != 0) return Errno("stat");
+  MutexLock lock(dir->mu);
+  dir->orphan = std::make_shared<const UniqueFd>(std::move(fd));
+  dir->upper_ino.store(own.st_ino, std::memory_order_release);
+  return {};
+}
+
 Result<> Overlay::EnsureUpper(const InodePtr& inode, Need need) {
-  if (inode->IsDir()) return EnsureUpperDir(inode);
+  if (inode->IsDir()) {
+    bool removed;
+    {
+      MutexLock lock(inode->mu);
+      removed = inode->dead;
+    }
+    return removed ? EnsureRemovedDir(inode) : EnsureUpperDir(inode);
+  }
   auto satisfied = [&]() REQUIRES_LOCK(inode->mu) {
     if (inode->copying || !inode->has_upper()) return false;
     return inode->data == Data::kUpper || (inode->data == Data::kStub && need == Need::kAttributes);

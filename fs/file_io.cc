@@ -102,7 +102,7 @@ HandleId Overlay::NewFile(const InodePtr& inode, int flags, UniqueFd fd) {
   return handles_.Add(std::move(handle));
 }
 
-Result<HandleId> Overlay::Open(NodeId node, int flags, bool kill_suidgid) {
+Result<HandleId> Overlay::Open(NodeId node, int flags, const KillSuid& kill_suidgid) {
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   if (inode->IsDir()) return Fail(EISDIR, "open");
   if (!S_ISREG(inode->type)) return Fail(ENXIO, "open");
@@ -132,7 +132,7 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, bool kill_suidgid) {
       TRY(Fsync(id, false));
     }
     if (!truncate) return {};
-    if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode));
+    if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode, kill_suidgid));
     TRY(ForgetCapability(backing->fd.get(), *inode));
     if (ftruncate(backing->fd.get(), 0) != 0) return Errno("truncate");
     return {};
@@ -165,16 +165,10 @@ SharedFd Overlay::FinalData(HandleId id) {
     if (!inode.backing || (inode.data != Data::kUpper && !read_only())) return nullptr;
     backing = inode.backing;
   }
-  if (!read_only()) {
-    // The kernel leaves clearing setuid and setgid on writing to us, and passthrough writes do not
-    // come here.
-    // So are capabilities where the host does not know of them.
-    struct stat st = {};
-    if (upper_->stat_override().active() || fstat(backing->fd.get(), &st) != 0 ||
-        (st.st_mode & (S_ISUID | S_ISGID)) != 0) {
-      return nullptr;
-    }
-  }
+  // Where the host does not know a file's mode and capabilities, it cannot see to it that writing
+  // clears setuid, setgid and them; elsewhere the kernel does, or has us do it, before it passes a
+  // write on.
+  if (!read_only() && upper_->stat_override().active()) return nullptr;
   return SharedFd(backing, &backing->fd);
 }
 
@@ -202,11 +196,11 @@ Result<size_t> Overlay::Read(HandleId handle, void* buffer, size_t size, uint64_
 }
 
 Result<size_t> Overlay::Write(HandleId handle, std::string_view data, uint64_t offset,
-                              bool kill_suidgid) {
+                              const KillSuid& kill_suidgid) {
   TRY_ASSIGN(Passage passage, gate_.Enter());
   InodePtr inode;
   TRY_ASSIGN(BackingPtr backing, WritableBackingOf(handle, &inode));
-  if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode));
+  if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode, kill_suidgid));
   TRY(ForgetCapability(backing->fd.get(), *inode));
   size_t done = 0;
   while (done < data.size()) {

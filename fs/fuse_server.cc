@@ -93,6 +93,8 @@ class Server : public FuseServer {
   void ForgetAttributes(NodeId node) {
     fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
   }
+  void WriteBack(NodeId node);                                             // of one file
+  bool HasUnwritten(NodeId node) { return modes_.HasCachedWriter(node); }  // possibly
   uint64_t passed() const { return passed_; }
   // True where user 0 of the mount is the host's root.
   bool privileged() const { return privileged_; }
@@ -151,6 +153,24 @@ Caller CallerOf(fuse_req_t req) {
 
 // Set when the request at hand, on a ring's thread, would have to wait and was not answered.
 thread_local bool postponed = false;
+
+// Nothing where the request clears no setuid and setgid bits.
+KillSuid KillSuidOf(fuse_req_t req, bool kill) {
+  if (!kill) return nullptr;
+  return [req](gid_t group) {
+    const fuse_ctx* ctx = fuse_req_ctx(req);
+    if (ctx->uid == 0 || ctx->gid == group) return true;
+    std::vector<gid_t> groups(64);
+    int n = fuse_req_getgroups(req, static_cast<int>(groups.size()), groups.data());
+    if (n > static_cast<int>(groups.size())) {
+      groups.resize(static_cast<size_t>(n));
+      n = fuse_req_getgroups(req, n, groups.data());
+    }
+    if (n < 0) return false;  // the kernel would clear the bit of a stranger
+    groups.resize(std::min(groups.size(), static_cast<size_t>(n)));
+    return std::find(groups.begin(), groups.end(), group) != groups.end();
+  };
+}
 
 // Runs `body`, which replies, and replies itself when memory runs out or an error comes back.
 template <typename Body>
@@ -322,8 +342,11 @@ void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fus
     constexpr int kAnyChange = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
                                FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
                                FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
-    change.kill_suidgid = (valid & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0 ||
-                          (valid & kAnyChange) == 0;
+    change.kill_suidgid =
+        KillSuidOf(req, (valid & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0 ||
+                            (valid & kAnyChange) == 0);
+    // Root's comes before a write to a file with capabilities, too.
+    change.may_keep_suid = (valid & kAnyChange) == 0 && fuse_req_ctx(req)->uid == 0;
     TRY_ASSIGN(struct stat st, EngineOf(req).SetAttr(Node(ino), change));
     fuse_reply_attr(req, &st, ServerOf(req).TimeoutOf(Node(ino)));
     return {};
@@ -397,7 +420,8 @@ void OnRename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t ne
 
 void DoOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
-    TRY_ASSIGN(HandleId handle, EngineOf(req).Open(Node(ino), fi->flags, fi->kill_suidgid != 0));
+    TRY_ASSIGN(HandleId handle,
+               EngineOf(req).Open(Node(ino), fi->flags, KillSuidOf(req, fi->kill_suidgid != 0)));
     ServerOf(req).FinishOpen(req, Node(ino), handle, fi, true,
                              [&] { return fuse_reply_open(req, fi); });
     return {};
@@ -458,7 +482,7 @@ void OnRead(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_inf
 void DoWrite(fuse_req_t req, std::string_view data, off_t offset, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(size_t n, EngineOf(req).Write(HandleOf(fi), data, static_cast<uint64_t>(offset),
-                                             fi->kill_suidgid != 0));
+                                             KillSuidOf(req, fi->kill_suidgid != 0)));
     fuse_reply_write(req, n);
     return {};
   });
@@ -496,8 +520,10 @@ void OnFallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t lengt
   });
 }
 
-void OnSeek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
+void DoSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
+    // The kernel does not do this for us: what a mapping wrote into a hole would be passed over.
+    ServerOf(req).WriteBack(Node(ino));
     TRY_ASSIGN(uint64_t found,
                EngineOf(req).Seek(HandleOf(fi), static_cast<uint64_t>(offset), whence));
     fuse_reply_lseek(req, static_cast<off_t>(found));
@@ -505,9 +531,18 @@ void OnSeek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info
   });
 }
 
-void OnCopyFileRange(fuse_req_t req, fuse_ino_t, off_t offset_in, fuse_file_info* in, fuse_ino_t,
-                     off_t offset_out, fuse_file_info* out, size_t length, int) {
+void OnSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
+  if (ServerOf(req).HasUnwritten(Node(ino))) {
+    TakesLong<DoSeek>::Run(req, ino, offset, whence, fi);
+  } else {
+    DoSeek(req, ino, offset, whence, fi);
+  }
+}
+
+void OnCopyFileRange(fuse_req_t req, fuse_ino_t ino, off_t offset_in, fuse_file_info* in,
+                     fuse_ino_t, off_t offset_out, fuse_file_info* out, size_t length, int) {
   Answer(req, [&]() -> Result<> {
+    ServerOf(req).WriteBack(Node(ino));  // nor this
     // The reply counts in 32 bits; a caller asks again for the rest.
     length = std::min<size_t>(length, size_t{1} << 30);
     TRY_ASSIGN(size_t n, EngineOf(req).CopyFileRange(HandleOf(in), static_cast<uint64_t>(offset_in),
@@ -946,10 +981,13 @@ Result<> Server::Start() {
 // Dropping a file's pages writes the changed ones first, and waits for that; syncfs(2) of a FUSE
 // mount does not wait.
 void Server::WriteBack() {
-  for (NodeId node : modes_.CachedWriters()) {
-    int rc = fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), 0, 0);
-    if (rc != 0 && rc != -ENOENT) Log(LogLevel::kWarning, "writing pages back: {}", strerror(-rc));
-  }
+  for (NodeId node : modes_.CachedWriters()) WriteBack(node);
+}
+
+void Server::WriteBack(NodeId node) {
+  if (!HasUnwritten(node)) return;
+  int rc = fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), 0, 0);
+  if (rc != 0 && rc != -ENOENT) Log(LogLevel::kWarning, "writing pages back: {}", strerror(-rc));
 }
 
 Result<> Server::Serve() {

@@ -87,6 +87,8 @@ class Inode : public std::enable_shared_from_this<Inode> {
   std::atomic<MarkRemoval> mark_removal{kMarkSettled};
   // False once it is known that a write need not clear setuid, setgid.
   std::atomic<bool> maybe_suid{true};
+  // The last change was the removal of its capabilities.
+  std::atomic<bool> capability_removed{false};
   // Likewise for capabilities that the host does not know of.
   std::atomic<bool> maybe_capable{true};
 
@@ -97,8 +99,8 @@ class Inode : public std::enable_shared_from_this<Inode> {
   Data data GUARDED_BY(mu) = Data::kLower;
   uint32_t opens GUARDED_BY(mu) = 0;
   BackingPtr backing GUARDED_BY(mu);  // while there are open handles
-  SharedFd orphan GUARDED_BY(mu);     // the upper file of a dead inode
-  // The attributes to show while `copying` disturbs those of the file, or of a dead directory.
+  SharedFd orphan GUARDED_BY(mu);     // the upper file or directory of a dead inode
+  // The attributes to show while `copying` disturbs those of the file.
   std::unique_ptr<struct stat> shown GUARDED_BY(mu);
 
   // Adds or removes one name. REQUIRES: the entries lock of `parent`, exclusive (adding: shared

@@ -83,6 +83,13 @@ std::vector<NodeId> OpenModes::CachedWriters() {
   return nodes;
 }
 
+bool OpenModes::HasCachedWriter(NodeId node) {
+  Shard& shard = ShardOf(node);
+  MutexLock lock(shard.mu);
+  auto it = shard.nodes.find(static_cast<uint64_t>(node));
+  return it != shard.nodes.end() && it->second.mode == OpenMode::kCached && it->second.writers > 0;
+}
+
 void OpenModes::Forget(NodeId node) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);

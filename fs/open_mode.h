@@ -2,8 +2,10 @@
 // itself (passthrough) or goes through its own page cache and the daemon (cached).
 //
 // The kernel allows a file one of the two at a time, and one backing file while it is passthrough.
-// A mapping keeps its file description, so what is mapped counts as open until it is unmapped. A
-// node's modes, by what is open:
+// A mapping of a cached file keeps its file description, so it counts as open until it is unmapped;
+// one of a passthrough file keeps the host's file instead, and may go on when nothing is open. So
+// data that is final is passed through whatever the file's mode says: cached pages would miss what
+// such a mapping writes. A node's modes, by what is open:
 //
 //            open, data is final ──▶ kPassthrough(n, backing) ──last release──▶ kIdle, pages stale
 //            if written
@@ -79,6 +81,7 @@ class OpenModes {
   // Nodes with writable cached handles: mappings of these may have changed pages that only the
   // kernel has.
   std::vector<NodeId> CachedWriters();
+  bool HasCachedWriter(NodeId node);
 
   // Nodes whose state broke the invariant, ever. Not 0: a fault of the daemon, which the log tells.
   uint64_t violations() const { return violations_.load(std::memory_order_relaxed); }

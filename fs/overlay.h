@@ -106,8 +106,8 @@ class Overlay {
   // --- Files
   // ---------------------------------------------------------------------------------------------------------
   // `flags` as open(2). Opening to write copies the file up; with O_TRUNC, without its data.
-  // `kill_suidgid`: the caller lacks CAP_FSETID, so truncating clears setuid and setgid.
-  Result<HandleId> Open(NodeId node, int flags, bool kill_suidgid = false);
+  // `kill_suidgid`: for truncating.
+  Result<HandleId> Open(NodeId node, int flags, const KillSuid& kill_suidgid = nullptr);
   // A new file, opened. EEXIST where the name exists.
   Result<std::pair<Entry, HandleId>> Create(NodeId parent, const std::string& name, mode_t mode,
                                             int flags, const Caller& caller);
@@ -122,7 +122,7 @@ class Overlay {
   // Bytes read; less than `size` only at the end of the file.
   Result<size_t> Read(HandleId handle, void* buffer, size_t size, uint64_t offset);
   Result<size_t> Write(HandleId handle, std::string_view data, uint64_t offset,
-                       bool kill_suidgid = false);
+                       const KillSuid& kill_suidgid = nullptr);
   // Returns when what was written to the file is durable (at once where the mount is volatile).
   Result<> Fsync(HandleId handle, bool data_only);
   Result<> Fallocate(HandleId handle, int mode, uint64_t offset, uint64_t length);
@@ -203,7 +203,7 @@ class Overlay {
   Result<> DropCapability(int fd);
   Result<> ForgetCapability(int fd, Inode& inode);
   void CountSubdirectory(Inode& dir, int change);
-  Result<> ClearSuid(int fd, Inode& inode);
+  Result<> ClearSuid(int fd, Inode& inode, const KillSuid& in_group);
 
   // upper_path.cc: reaching an inode's file in the upper. REQUIRES: has_upper().
   struct UpperAt {
@@ -222,6 +222,7 @@ class Overlay {
   // After these, has_upper() holds, and the upper's file has what is needed. No directory lock may
   // be held.
   Result<> EnsureUpperDir(const InodePtr& dir);
+  Result<> EnsureRemovedDir(const InodePtr& dir);
   Result<> EnsureUpper(const InodePtr& inode, Need need);
   Result<> CopyUpFile(const InodePtr& inode, Need need);
   Result<> FillStub(const InodePtr& inode, Need need);

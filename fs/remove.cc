@@ -165,7 +165,6 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
     }
     if (!child) return Fail(ENOENT, "rmdir");
     if (!child->IsDir()) return Fail(ENOTDIR, "rmdir");
-    TRY_ASSIGN(struct stat last, Attr(child));
     TRY(EnsureUpperDir(dir));
     Temporary gone(*upper_);  // removed after the locks, with the whiteouts in it
     WriteLock entries(dir->dir->entries);
@@ -178,6 +177,7 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
     // An immutable or append-only directory says so first.
     if (!empty) return Fail(KeepsEntries(fd->get()) ? EPERM : ENOTEMPTY, "rmdir");
     TRY_ASSIGN(bool hides, LowerHas(*dir, name));
+    TRY_ASSIGN(SharedFd orphan, OpenOrphan(child));
     if (hides && found.upper) {
       TRY(upper_->MakeWhiteout(gone.dir(), gone.name()));
       TRY(FaultPoint("rmdir.before_exchange"));
@@ -194,12 +194,7 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
         return Errno("rmdir");
       }
     }
-    last.st_nlink = 0;
-    {
-      MutexLock lock(child->mu);
-      child->shown = std::make_unique<struct stat>(last);
-    }
-    Bury(child, nullptr);
+    Bury(child, std::move(orphan));
     child->RemoveName(dir.get(), name);
     CountSubdirectory(*dir, -1);
     cache_->Erase(child->dir->key);

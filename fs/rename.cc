@@ -284,18 +284,13 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
   }
 
   SharedFd orphan;
-  struct stat last = {};
   std::optional<Temporary> replaced;  // what ReplaceByEmptyDir() took away
-  if (target && !target->IsDir()) {
+  if (target) {
     TRY_ASSIGN(orphan, OpenOrphan(target));
   }
   if (target && target->IsDir() && ends.target_found.upper) {
-    TRY_ASSIGN(last, StatUpper(target));
-    last.st_ino = target->ino;
     replaced.emplace(*upper_);
     TRY(ReplaceByEmptyDir(target, to->get(), ends.new_name, *replaced));
-  } else if (target && target->IsDir()) {
-    TRY_ASSIGN(last, lower_->Attr(target->lower));
   }
   TRY_ASSIGN(bool hides, LowerHas(*ends.parent, ends.name));
   auto counting = target ? CountingNames(*target) : std::unique_lock<std::mutex>();
@@ -336,12 +331,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
   if (!target) return {};
   target->RemoveName(ends.new_parent.get(), ends.new_name);
   if (!target->IsDir()) return LostName(target, std::move(orphan));
-  last.st_nlink = 0;
-  {
-    MutexLock lock(target->mu);
-    target->shown = std::make_unique<struct stat>(last);
-  }
-  Bury(target, nullptr);
+  Bury(target, std::move(orphan));
   CountSubdirectory(*ends.new_parent, -1);
   cache_->Erase(target->dir->key);
   std::lock_guard moved(moved_mu_);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,11 @@ struct Caller {
   mode_t umask = 0;
 };
 
+// Given where setuid and setgid are to be cleared, because the caller lacks CAP_FSETID or owners
+// change. Says whether the caller is in a group (as shown): setgid of a file that its group may not
+// execute stays then.
+using KillSuid = std::function<bool(gid_t group)>;
+
 // What a lookup gives: the node, with one more reference the caller must Forget(), and its
 // attributes.
 struct Entry {
@@ -44,8 +50,10 @@ struct AttrChange {
   std::optional<uint64_t> size;
   std::optional<timespec> atime;  // tv_nsec may be UTIME_NOW
   std::optional<timespec> mtime;
-  bool kill_suidgid =
-      false;  // the caller lacks CAP_FSETID, or owners change: setuid and setgid are cleared
+  KillSuid kill_suidgid;
+  // Set beside it where this may be a write by somebody with CAP_FSETID, who clears nothing but a
+  // file's capabilities: the removal of these comes just before.
+  bool may_keep_suid = false;
 };
 
 // One name of a directory listing.

@@ -30,6 +30,7 @@ Result<SharedFd> Overlay::UpperDir(const InodePtr& dir) {
       Name name;
       {
         MutexLock lock(node->mu);
+        if (node == dir && node->orphan) return node->orphan;  // removed, and still in use
         if (node->names.empty()) return Fail(ENOENT, "removed directory");
         name = node->names.front();
       }

@@ -15,10 +15,6 @@ Result<> Overlay::CheckXattr(const std::string& name) const {
 Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
   TRY(CheckXattr(name));
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-  {
-    MutexLock lock(inode->mu);
-    if (inode->dead && inode->IsDir()) return Fail(ENODATA, "getxattr");
-  }
   std::string value;
   if (!inode->has_upper()) {
     TRY_ASSIGN(value, lower_->Xattr(inode->lower, name));
@@ -32,10 +28,6 @@ Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
 
 Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-  {
-    MutexLock lock(inode->mu);
-    if (inode->dead && inode->IsDir()) return std::vector<std::string>();
-  }
   std::vector<std::string> names;
   if (!inode->has_upper()) {
     TRY_ASSIGN(names, lower_->XattrNames(inode->lower));
@@ -72,11 +64,17 @@ Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_vie
 Result<> Overlay::RemoveXattr(NodeId node, const std::string& name) {
   // Not worth a copy-up to find out that there is nothing to remove.
   if (auto old = GetXattr(node, name); !old && old.error().code() == ENODATA) {
+    if (name.starts_with(kAclPrefix)) return {};  // as the kernel's own filesystems
     return std::unexpected(std::move(old).error());
   }
-  return ChangeXattr(node, [&](const std::string& path) {
+  TRY(ChangeXattr(node, [&](const std::string& path) {
     return fs::RemoveXattr(path, upper_->StoredXattrName(name), XattrPath::kMagicLink);
-  });
+  }));
+  if (name == "security.capability") {
+    TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+    inode->capability_removed = true;
+  }
+  return {};
 }
 
 }  // namespace veneer::fs
