@@ -1,0 +1,254 @@
+#include "tests/differential/compare.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "store/base/unique_fd.h"
+
+namespace veneer::differential {
+
+namespace {
+
+// Times before this were set by somebody; the sample tree's are all such.
+constexpr int64_t kExplicitBefore = 1500000000;
+// Both sides do each operation at about the same time.
+constexpr int64_t kApart = 20;
+
+std::string TimeText(const FileStat& st) {
+  return fmt::format("{}.{:09}", st.mtime_sec, st.mtime_nsec);
+}
+
+struct Xattr {
+  std::string name;
+  std::string value;
+  bool operator==(const Xattr&) const = default;
+};
+
+std::vector<Xattr> XattrsOf(const std::string& path) {
+  char list[4096];
+  ssize_t n = llistxattr(path.c_str(), list, sizeof list);
+  std::vector<Xattr> found;
+  if (n < 0) found.push_back({"error", strerror(errno)});
+  for (ssize_t at = 0; at < n;) {
+    Xattr xattr = {list + at, std::string(4096, '\0')};
+    at += static_cast<ssize_t>(xattr.name.size()) + 1;
+    ssize_t size = lgetxattr(path.c_str(), xattr.name.c_str(), xattr.value.data(), 4096);
+    if (size < 0) xattr.value = strerror(errno);
+    if (size >= 0) xattr.value.resize(static_cast<size_t>(size));
+    found.push_back(std::move(xattr));
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Xattr& a, const Xattr& b) { return a.name < b.name; });
+  return found;
+}
+
+std::string NamesOf(const std::vector<Xattr>& xattrs) {
+  std::string text;
+  for (const Xattr& xattr : xattrs) text += fmt::format(" {}({})", xattr.name, xattr.value.size());
+  return text;
+}
+
+std::string Content(const std::string& path, int64_t size, int& error) {
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  std::string content(static_cast<size_t>(size) + 1, '\0');
+  size_t done = 0;
+  error = fd ? 0 : errno;
+  while (fd && done < content.size()) {
+    ssize_t n = read(fd.get(), content.data() + done, content.size() - done);
+    if (n < 0) error = errno;
+    if (n <= 0) break;
+    done += static_cast<size_t>(n);
+  }
+  content.resize(done);
+  return content;
+}
+
+struct Listed {
+  std::string name;
+  unsigned char type;
+  uint64_t ino;
+};
+
+std::vector<Listed> ListOf(const std::string& path) {
+  std::vector<Listed> listed;
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+  if (!dir) return listed;
+  while (const struct dirent* entry = readdir(dir.get())) {
+    std::string name = entry->d_name;
+    if (name != "." && name != "..")
+      listed.push_back({std::move(name), entry->d_type, entry->d_ino});
+  }
+  std::sort(listed.begin(), listed.end(),
+            [](const Listed& a, const Listed& b) { return a.name < b.name; });
+  return listed;
+}
+
+std::string ErrorText(int error) {
+  if (error == 0) return "success";
+  if (error == Reply::kNotZeros) return "holes that are not zeros";
+  if (error > Reply::kSignal) return fmt::format("signal {}", error - Reply::kSignal);
+  const char* name = strerrorname_np(error);
+  return name == nullptr ? std::to_string(error) : name;
+}
+
+}  // namespace
+
+struct Comparison::Walk {
+  std::vector<std::string> names;  // all that were found
+  std::unordered_map<uint64_t, uint64_t> plain_of;
+};
+
+Comparison::Difference Comparison::Stats(const FileStat& plain, const FileStat& mount) const {
+  if (plain.known != mount.known) return fmt::format("stat: {} {}", plain.known, mount.known);
+  if (!plain.known) return std::nullopt;
+  if (plain.mode != mount.mode) return fmt::format("mode: {:o} {:o}", plain.mode, mount.mode);
+  if (plain.uid != mount.uid || plain.gid != mount.gid) {
+    return fmt::format("owner: {}:{} {}:{}", plain.uid, plain.gid, mount.uid, mount.gid);
+  }
+  bool dir = S_ISDIR(plain.mode);
+  bool unknown_links = dir && merged_dirs_ && mount.nlink == 1;
+  if (plain.nlink != mount.nlink && !unknown_links) {
+    return fmt::format("nlink: {} {}", plain.nlink, mount.nlink);
+  }
+  if (!dir && plain.size != mount.size) {
+    return fmt::format("size: {} {}", plain.size, mount.size);
+  }
+  if (plain.rdev != mount.rdev) return fmt::format("rdev: {} {}", plain.rdev, mount.rdev);
+  bool same = plain.mtime_sec == mount.mtime_sec && plain.mtime_nsec == mount.mtime_nsec;
+  bool both_now = plain.mtime_sec >= kExplicitBefore && mount.mtime_sec >= kExplicitBefore &&
+                  std::abs(plain.mtime_sec - mount.mtime_sec) <= kApart;
+  if (!same && !both_now && !unsure_.contains(plain.ino)) {
+    return fmt::format("mtime: {} {}", TimeText(plain), TimeText(mount));
+  }
+  return std::nullopt;
+}
+
+Comparison::Difference Comparison::Numbers(const FileStat& plain, const FileStat& mount,
+                                           bool created) {
+  if (!plain.known || !mount.known) return std::nullopt;
+  if (mount_dev_ == 0) mount_dev_ = mount.dev;
+  if (mount_dev_ != mount.dev) return fmt::format("st_dev: {} {}", mount_dev_, mount.dev);
+  if (created) {
+    numbers_[plain.ino] = mount.ino;
+    unsure_.erase(plain.ino);
+    return std::nullopt;
+  }
+  auto [it, fresh] = numbers_.emplace(plain.ino, mount.ino);
+  if (!fresh && it->second != mount.ino) {
+    return fmt::format("st_ino: was {:#x} and is {:#x}", it->second, mount.ino);
+  }
+  return std::nullopt;
+}
+
+Comparison::Difference Comparison::AfterOp(const Op& op, const Model::Applied& applied,
+                                           const Reply& plain, const Reply& mount) {
+  // What became of a position when the directory is gone is the host's own choice.
+  if (op.kind == OpKind::kSeekdir) return std::nullopt;
+  if (plain.error != mount.error) {
+    return fmt::format("error: {} {}", ErrorText(plain.error), ErrorText(mount.error));
+  }
+  // Their own checks: listings.h.
+  bool listing = op.kind == OpKind::kReaddir;
+  if (!listing && plain.value != mount.value) {
+    return fmt::format("result: {} {}", plain.value, mount.value);
+  }
+  if (plain.hash != mount.hash) return "data: differs";
+  if (!listing && plain.payload != mount.payload) {
+    return fmt::format("text: '{}' '{}'", plain.payload, mount.payload);
+  }
+  if (auto difference = Numbers(plain.st, mount.st, applied.created)) return difference;
+  return Stats(plain.st, mount.st);
+}
+
+Comparison::Difference Comparison::Entry(Walk& walk, const std::string& relative) {
+  auto at = [&](std::string difference) {
+    size_t colon = difference.find(':');
+    return Difference(fmt::format("tree {}: {}{}", difference.substr(0, colon),
+                                  relative.empty() ? "(root)" : relative,
+                                  difference.substr(colon)));
+  };
+  std::string paths[2] = {plain_ + relative, mount_ + relative};
+  struct stat st[2] = {};
+  for (size_t side : {0, 1}) {
+    if (lstat(paths[side].c_str(), &st[side]) != 0) {
+      return at(fmt::format("lstat: side {} {}", side, strerror(errno)));
+    }
+  }
+  FileStat plain = StatOf(st[0]);
+  FileStat mount = StatOf(st[1]);
+  if (auto difference = Numbers(plain, mount, false)) return at(*difference);
+  if (auto difference = Stats(plain, mount)) return at(*difference);
+  auto [it, fresh] = walk.plain_of.emplace(mount.ino, plain.ino);
+  if (!fresh && it->second != plain.ino) return at("st_ino: of two files");
+
+  auto xattrs = XattrsOf(paths[0]);
+  auto mount_xattrs = XattrsOf(paths[1]);
+  if (xattrs != mount_xattrs) {
+    return at(fmt::format("xattrs:{} --{}", NamesOf(xattrs), NamesOf(mount_xattrs)));
+  }
+  if (S_ISREG(plain.mode) && fresh) {
+    int errors[2] = {0, 0};
+    std::string content = Content(paths[0], plain.size, errors[0]);
+    std::string other = Content(paths[1], plain.size, errors[1]);
+    if (errors[0] != errors[1]) {
+      return at(fmt::format("content: {} {}", ErrorText(errors[0]), ErrorText(errors[1])));
+    }
+    if (content != other) {
+      auto where = std::mismatch(content.begin(), content.end(), other.begin(), other.end());
+      return at(fmt::format("content: from byte {} of {} and {}", where.first - content.begin(),
+                            content.size(), other.size()));
+    }
+  }
+  if (!S_ISDIR(plain.mode)) return std::nullopt;
+  auto list = ListOf(paths[0]);
+  auto mount_list = ListOf(paths[1]);
+  for (size_t i = 0; i < std::max(list.size(), mount_list.size()); ++i) {
+    if (i >= mount_list.size()) return at("names: no " + list[i].name);
+    if (i >= list.size()) return at("names: also " + mount_list[i].name);
+    if (list[i].name != mount_list[i].name) {
+      return at(fmt::format("names: {} {}", list[i].name, mount_list[i].name));
+    }
+  }
+  for (size_t i = 0; i < list.size(); ++i) {
+    std::string below = relative + "/" + list[i].name;
+    walk.names.push_back(below.substr(1));
+    if (list[i].type != mount_list[i].type) {
+      return at(fmt::format("d_type: {} {} {}", list[i].name, list[i].type, mount_list[i].type));
+    }
+    if (auto difference = Entry(walk, below)) return difference;
+    // stat's number has just been noted.
+    struct stat child = {};
+    if (lstat((plain_ + below).c_str(), &child) == 0 &&
+        numbers_[child.st_ino] != mount_list[i].ino) {
+      return at(fmt::format("d_ino: {} {:#x} {:#x}", list[i].name, numbers_[child.st_ino],
+                            mount_list[i].ino));
+    }
+  }
+  return std::nullopt;
+}
+
+Comparison::Difference Comparison::Trees(const Model& model) {
+  Walk walk;
+  if (auto difference = Entry(walk, "")) return difference;
+  std::sort(walk.names.begin(), walk.names.end());
+  std::vector<std::string> expected = model.Listing();
+  if (walk.names != expected) {
+    auto where =
+        std::mismatch(walk.names.begin(), walk.names.end(), expected.begin(), expected.end());
+    return fmt::format("model: there is {}, it says {}",
+                       where.first == walk.names.end() ? "nothing" : *where.first,
+                       where.second == expected.end() ? "nothing" : *where.second);
+  }
+  return std::nullopt;
+}
+
+}  // namespace veneer::differential
