@@ -43,6 +43,7 @@ class Target:
         self.folder = folder
         self.host = os.path.join(folder, "host")
         self.daemon = None
+        self.devices = []
 
     @property
     def path(self):
@@ -65,13 +66,15 @@ class Target:
     def twin(self, folder):
         """One more of the kind, which has not been started."""
         other = copy.copy(self)
-        other.folder, other.host = folder, os.path.join(folder, "host")
+        other.folder, other.host, other.devices = folder, os.path.join(folder, "host"), []
         os.mkdir(folder)
         return other
 
     def device(self):
         """The image, as a block device that is not mounted."""
-        return run("losetup", "--find", "--show", os.path.join(self.folder, "image")).strip()
+        image = os.path.join(self.folder, "image")
+        self.devices.append(run("losetup", "--find", "--show", image).strip())
+        return self.devices[-1]
 
     def attach(self):
         run("mount", "-o", "loop", os.path.join(self.folder, "image"), self.host)
@@ -100,6 +103,8 @@ class Target:
         for place in reversed(mounts_below(self.folder)):
             if subprocess.run(["umount", place], capture_output=True, check=False).returncode != 0:
                 run("umount", "-l", place)
+        for device in self.devices:
+            run("losetup", "--detach", device)
         if mounts_below(self.folder):
             raise Dead(f"something is mounted below {self.folder}: left as it is")
         shutil.rmtree(self.folder)
