@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ void Conformance::SetUp() {
   setup.options = back_end.options;
   setup.arguments = back_end.arguments;
   setup.mounted = !back_end.in_process;
+  setup.read_only = ReadOnly();
   work_ = std::make_unique<WorkDir>(std::move(setup));
   if (!oracle()) lower_ = work_->LowerText();
   if (back_end.in_process) {
@@ -53,6 +55,11 @@ void Conformance::SetUp() {
       return {};
     };
   }
+  if (oracle() && ReadOnly()) {
+    const char* path = work_->path().c_str();
+    ASSERT_EQ(mount(path, path, nullptr, MS_BIND, nullptr), 0);
+    ASSERT_EQ(mount(nullptr, path, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  }
   fs_ = MakeKernelFileSystem(work_->path(), remount);
 }
 
@@ -61,10 +68,12 @@ void Conformance::TearDown() {
     EXPECT_EQ(Statistics().handles, 0u) << "handles are left open";
   }
   fs_.reset();
-  if (!oracle()) {
+  if (oracle()) {
+    EXPECT_TRUE(!ReadOnly() || umount2(work_->path().c_str(), 0) == 0);
+  } else {
     work_->Unmount();
     EXPECT_EQ(work_->LowerText(), lower_) << "the lower has changed";
-    EXPECT_TRUE(testing::ListDir(work_->work() + "/work").empty());
+    EXPECT_TRUE(ReadOnly() || testing::ListDir(work_->work() + "/work").empty());
   }
   work_.reset();
 }

@@ -27,6 +27,8 @@ class Conformance : public ::testing::TestWithParam<BackEnd> {
   // The layers of that content, the lowest first; in the oracle, one fills the same directory after
   // the other.
   virtual std::vector<Fill> Layers();
+  // True: there is no upper; the oracle is a directory mounted read-only.
+  virtual bool ReadOnly() const { return false; }
 
   void SetUp() override;
   void TearDown() override;
