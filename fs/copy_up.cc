@@ -146,6 +146,7 @@ Result<> Overlay::EnsureUpperDir(const InodePtr& dir) {
 Result<> Overlay::EnsureRemovedDir(const InodePtr& dir) {
   if (dir->has_upper()) return {};
   CopyTurn turn(inodes_, dir);
+  if (!turn.held()) return Fail(kWouldWait, "copy-up");
   if (dir->has_upper()) return {};
   TRY_ASSIGN(struct stat st, lower_->Attr(dir->lower));
   Temporary made(*upper_);
@@ -201,7 +202,7 @@ void Overlay::Publish(const InodePtr& inode, uint64_t upper_ino, Data data, Uniq
 
 Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
   TRY_ASSIGN(struct stat st, lower_->Attr(inode->lower));
-  if (st.st_nlink > 1) TRY(MayWait("copy-up of all names"));
+  if (st.st_nlink > 1) TRY(RequirePatience("copy-up of all names"));
   if (!S_ISREG(st.st_mode)) {
     Temporary made(*upper_);
     if (S_ISLNK(st.st_mode)) {
@@ -225,7 +226,7 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
     return {};
   }
 
-  if (need == Need::kData && st.st_size > 0) TRY(MayWait("copy-up"));
+  if (need == Need::kData && st.st_size > 0) TRY(RequirePatience("copy-up"));
   Temporary made(*upper_);
   TRY_ASSIGN(UniqueFd fd,
              OpenAt(made.dir(), made.name(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
@@ -245,7 +246,7 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
   }
   bool copies = data == Data::kUpper && need != Need::kEmpty && st.st_size > 0;
   if (copies) {
-    TRY(MayWait("copy-up"));
+    TRY(RequirePatience("copy-up"));
     TRY(FaultPoint("copy_up.before_data"));
     TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
     TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
@@ -342,7 +343,7 @@ Result<> Overlay::AnchorStub(const InodePtr& inode) {
 // Brings the data into a stub, in place, so that all its names have it. Until the marker is gone
 // the lower's data counts; the marker goes when the data is durable.
 Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
-  if (need != Need::kEmpty) TRY(MayWait("copy-up"));
+  if (need != Need::kEmpty) TRY(RequirePatience("copy-up"));
   TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_RDWR));
   TRY_ASSIGN(UniqueFd fd, OpenAt(AT_FDCWD, FdPath(found->get()), O_RDWR));
   std::string path = FdPath(fd.get());

@@ -12,7 +12,7 @@ Result<Passage> FreezeGate::Enter() {
     inside_.fetch_add(1);
     if (!closed_.load()) return Passage(*this);
     Leave();
-    TRY(MayWait("frozen"));
+    TRY(RequirePatience("frozen"));
     std::unique_lock lock(mu_);
     if (ClosedLocked() && ++waiting_ > most_waiting_) {
       Log(LogLevel::kWarning, "thawed: {} requests wait, and no more can be kept", waiting_ - 1);

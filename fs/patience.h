@@ -28,7 +28,7 @@ class Impatient {
 };
 
 // Stands before what takes long.
-inline Result<> MayWait(const char* what) {
+inline Result<> RequirePatience(const char* what) {
   if (Impatient::Now()) return Fail(kWouldWait, what);
   return {};
 }

@@ -1,0 +1,98 @@
+// Requests about open directories.
+#include <dirent.h>
+
+#include <vector>
+
+#include "fs/fuse_request.h"
+
+namespace veneer::fs {
+
+namespace {
+
+void OnOpenDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    Overlay& engine = EngineOf(req);
+    TRY_ASSIGN(HandleId handle, engine.OpenDir(Node(ino)));
+    fi->fh = PackHandle(handle, false);
+    // Listings that the kernel caches are read by position; only in a read-only mount do all
+    // handles have the same.
+    fi->cache_readdir = fi->keep_cache = engine.read_only() ? 1 : 0;
+    if (fuse_reply_open(req, fi) != 0) engine.Release(handle);
+    return {};
+  });
+}
+
+void OnReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    char* buffer = ThreadBuffer(size);
+    size_t used = 0;
+    TRY(EngineOf(req).ReadDir(
+        HandleOf(fi), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
+          struct stat st = {};
+          st.st_ino = item.ino;
+          st.st_mode = DTTOIF(item.type);
+          size_t need = fuse_add_direntry(req, buffer + used, size - used, item.name.c_str(), &st,
+                                          static_cast<off_t>(next));
+          if (need > size - used) return false;
+          used += need;
+          return true;
+        }));
+    fuse_reply_buf(req, buffer, used);
+    return {};
+  });
+}
+
+void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    Server& server = ServerOf(req);
+    Overlay& engine = server.overlay();
+    char* buffer = ThreadBuffer(size);
+    size_t used = 0;
+    std::vector<NodeId> held;
+    TRY(engine.ReadDir(
+        HandleOf(fi), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
+          const char* name = item.name.c_str();
+          if (fuse_add_direntry_plus(req, nullptr, 0, name, nullptr, 0) > size - used) return false;
+          fuse_entry_param param = {};
+          if (item.name != "." && item.name != "..") {
+            auto entry = engine.Lookup(Node(ino), item.name);
+            if (entry) {
+              param = ParamOf(server, *entry);
+              held.push_back(entry->node);
+            }
+          }
+          if (param.ino == 0) {  // a name without attributes
+            param.attr.st_ino = item.ino;
+            param.attr.st_mode = DTTOIF(item.type);
+          }
+          used += fuse_add_direntry_plus(req, buffer + used, size - used, name, &param,
+                                         static_cast<off_t>(next));
+          return true;
+        }));
+    if (fuse_reply_buf(req, buffer, used) != 0) {
+      for (NodeId node : held) server.Forget(node, 1);
+    }
+    return {};
+  });
+}
+
+void OnFsyncDir(fuse_req_t req, fuse_ino_t, int, fuse_file_info* fi) {
+  AnswerDone(req, [&] { return EngineOf(req).FsyncDir(HandleOf(fi)); });
+}
+
+void OnReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+  EngineOf(req).Release(HandleOf(fi));
+  fuse_reply_err(req, 0);
+}
+
+}  // namespace
+
+void AddDirectoryOperations(fuse_lowlevel_ops& operations) {
+  operations.opendir = OnOpenDir;
+  operations.readdir = OnReadDir;
+  operations.readdirplus = OnReadDirPlus;
+  operations.releasedir = OnReleaseDir;
+  operations.fsyncdir = TakesLong<OnFsyncDir>::Run;
+}
+
+}  // namespace veneer::fs

@@ -1,0 +1,152 @@
+// Requests about open files.
+#include <fcntl.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "fs/fuse_request.h"
+
+namespace veneer::fs {
+
+namespace {
+
+// More than this may be held up by the host, which writes back first.
+constexpr size_t kQuickWrite = 1 << 15;
+
+void DoOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(HandleId handle,
+               EngineOf(req).Open(Node(ino), fi->flags, KillSuidOf(req, fi->kill_suidgid != 0)));
+    ServerOf(req).FinishOpen(req, Node(ino), handle, fi, true,
+                             [&] { return fuse_reply_open(req, fi); });
+    return {};
+  });
+}
+
+void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  bool changes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
+  changes ? MayWait<DoOpen>::Run(req, ino, fi) : DoOpen(req, ino, fi);
+}
+
+// Registering a backing file costs more than most new files are worth: they start cached.
+void ReplyCreated(fuse_req_t req, const std::pair<Entry, HandleId>& made, fuse_file_info* fi) {
+  Server& server = ServerOf(req);
+  fuse_entry_param param = ParamOf(server, made.first);
+  server.FinishOpen(req, made.first.node, made.second, fi, false, [&] {
+    int rc = fuse_reply_create(req, &param, fi);
+    if (rc != 0) server.Forget(made.first.node, 1);
+    return rc;
+  });
+}
+
+void OnCreate(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
+              fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(auto made, EngineOf(req).Create(Node(parent), name, mode, fi->flags, CallerOf(req)));
+    ReplyCreated(req, made, fi);
+    return {};
+  });
+}
+
+void OnTmpFile(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(auto made, EngineOf(req).TmpFile(Node(parent), mode, fi->flags, CallerOf(req)));
+    ReplyCreated(req, made, fi);
+    return {};
+  });
+}
+
+void OnRead(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    char* buffer = ThreadBuffer(size);
+    TRY_ASSIGN(size_t n,
+               EngineOf(req).Read(HandleOf(fi), buffer, size, static_cast<uint64_t>(offset)));
+    fuse_reply_buf(req, buffer, n);
+    return {};
+  });
+}
+
+void DoWrite(fuse_req_t req, std::string_view data, off_t offset, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(size_t n, EngineOf(req).Write(HandleOf(fi), data, static_cast<uint64_t>(offset),
+                                             KillSuidOf(req, fi->kill_suidgid != 0)));
+    fuse_reply_write(req, n);
+    return {};
+  });
+}
+
+void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset,
+             fuse_file_info* fi) {
+  if (size > kQuickWrite) {
+    TakesLongAndMayWait<DoWrite>::Run(req, {data, size}, offset, fi);
+  } else {
+    MayWait<DoWrite>::Run(req, {data, size}, offset, fi);
+  }
+}
+
+void OnRelease(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  ServerOf(req).Close(Node(ino), fi);
+  fuse_reply_err(req, 0);
+}
+
+void OnFsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
+  AnswerDone(req, [&] { return EngineOf(req).Fsync(HandleOf(fi), data_only != 0); });
+}
+
+void OnFallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
+                 fuse_file_info* fi) {
+  AnswerDone(req, [&] {
+    return EngineOf(req).Fallocate(HandleOf(fi), mode, static_cast<uint64_t>(offset),
+                                   static_cast<uint64_t>(length));
+  });
+}
+
+void DoSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
+  Answer(req, [&]() -> Result<> {
+    // The kernel does not do this for us: what a mapping wrote into a hole would be passed over.
+    ServerOf(req).WriteBack(Node(ino));
+    TRY_ASSIGN(uint64_t found,
+               EngineOf(req).Seek(HandleOf(fi), static_cast<uint64_t>(offset), whence));
+    fuse_reply_lseek(req, static_cast<off_t>(found));
+    return {};
+  });
+}
+
+void OnSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
+  if (ServerOf(req).HasUnwritten(Node(ino))) {
+    TakesLong<DoSeek>::Run(req, ino, offset, whence, fi);
+  } else {
+    DoSeek(req, ino, offset, whence, fi);
+  }
+}
+
+void OnCopyFileRange(fuse_req_t req, fuse_ino_t ino, off_t offset_in, fuse_file_info* in,
+                     fuse_ino_t, off_t offset_out, fuse_file_info* out, size_t length, int) {
+  Answer(req, [&]() -> Result<> {
+    ServerOf(req).WriteBack(Node(ino));  // nor this
+    // The reply counts in 32 bits; a caller asks again for the rest.
+    length = std::min<size_t>(length, size_t{1} << 30);
+    TRY_ASSIGN(size_t n, EngineOf(req).CopyFileRange(HandleOf(in), static_cast<uint64_t>(offset_in),
+                                                     HandleOf(out),
+                                                     static_cast<uint64_t>(offset_out), length));
+    fuse_reply_write(req, n);
+    return {};
+  });
+}
+
+}  // namespace
+
+void AddFileOperations(fuse_lowlevel_ops& operations) {
+  operations.open = OnOpen;
+  operations.create = MayWait<OnCreate>::Run;
+  operations.tmpfile = MayWait<OnTmpFile>::Run;
+  operations.read = MayRead<OnRead>::Run;
+  operations.write = OnWrite;
+  operations.release = OnRelease;
+  operations.fsync = TakesLong<OnFsync>::Run;
+  operations.fallocate = TakesLongAndMayWait<OnFallocate>::Run;
+  operations.lseek = OnSeek;
+  operations.copy_file_range = TakesLongAndMayWait<OnCopyFileRange>::Run;
+}
+
+}  // namespace veneer::fs
