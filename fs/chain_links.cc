@@ -55,6 +55,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
     TRY(WriteAll(fd.get(), journal));
     if (!upper_->is_volatile() && fdatasync(fd.get()) != 0) return Errno("copy-up: journal");
   }
+  TRY(FaultPoint("copy_up.after_journal"));
   struct stat own = {};
   if (fstatat(file.dir(), file.name().c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) {
     return Errno("stat");
@@ -93,6 +94,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
     inode->upper_ino.store(0, std::memory_order_release);
   }
   unlinkat(journals_->get(), hex.c_str(), 0);
+  (void)FaultPoint("copy_up.before_journal_removed");
   unlinkat(journals_->get(), journal_name.c_str(), 0);
   if (!linked) return std::unexpected(std::move(linked).error());
   return into;

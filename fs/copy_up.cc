@@ -373,9 +373,10 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
       // A crash may have brought the marker back over bytes that were written later: the lower's
       // holes must not show them.
       TRY(EmptyStub(fd.get(), st.st_size));
+      TRY(FaultPoint("copy_up.after_stub_emptied"));
       TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
       counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
-      return {};
+      return FaultPoint("copy_up.after_stub_data");
     }();
   }
   if (capability) {

@@ -83,6 +83,7 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
     TRY_ASSIGN(UniqueFd fd, OpenAt(place.dir(), place.name(), O_RDONLY | O_DIRECTORY));
     TRY(ImitateDirectory(fd.get(), dir->get()));
     TRY(run(fd.get(), "new"));
+    TRY(FaultPoint("create.before_mark"));
     if (!upper_->StatAt(fd.get(), "new", *st)) return Errno("stat");
     if (S_ISDIR(st->st_mode) && found.whiteout) {
       TRY(upper_->SetMark(FdPath(fd.get(), "new"), XattrPath::kNoFollow, markers::kOpaque, "y"));
@@ -95,6 +96,7 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
                                             : 0;
     if (renameat2(fd.get(), "new", dir->get(), name.c_str(), flags) != 0) return Errno("create");
   }
+  TRY(FaultPoint("create.after"));
   if (existing) {
     existing->AddName(parent, name);
     return existing;

@@ -185,6 +185,7 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
           0) {
         return Errno("rmdir");
       }
+      TRY(FaultPoint("rmdir.after_exchange"));
       counters_.whiteouts.fetch_add(1, std::memory_order_relaxed);
     } else if (hides) {
       TRY(PutWhiteout(fd->get(), name, false));

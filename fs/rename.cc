@@ -219,17 +219,20 @@ Result<> Overlay::MoveLeavingWhiteout(const RenameEnds& ends, int from, int to) 
   if (!ends.target || ends.target_found.whiteout) {
     // The whiteout hides nothing at the new place, and arrives as the source leaves.
     if (!ends.target_found.whiteout) TRY(PutWhiteout(to, ends.new_name, true));
+    TRY(FaultPoint("rename.half_done"));
     auto moved = exchange();
     if (!moved && !ends.target_found.whiteout) unlinkat(to, new_name, 0);
     return moved;
   }
   if (!ends.target_found.upper) {
     if (renameat2(from, name, to, new_name, RENAME_NOREPLACE) != 0) return Errno("rename");
+    TRY(FaultPoint("rename.half_done"));
     auto hidden = PutWhiteout(from, ends.name, true);
     if (!hidden) renameat2(to, new_name, from, name, RENAME_NOREPLACE);
     return hidden;
   }
   TRY(exchange());
+  TRY(FaultPoint("rename.half_done"));
   Result<> hidden;
   if (!ends.target->IsDir()) {
     hidden = PutWhiteout(from, ends.name, true);
@@ -275,6 +278,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
                   RENAME_EXCHANGE) != 0) {
       return Errno("rename");
     }
+    TRY(FaultPoint("rename.after_exchange"));
     source->MoveName(ends.parent.get(), ends.name, ends.new_parent, ends.new_name);
     target->MoveName(ends.new_parent.get(), ends.new_name, ends.parent, ends.name);
     int moved = (source->IsDir() ? 1 : 0) - (target->IsDir() ? 1 : 0);
@@ -308,6 +312,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
       return Errno("rename");
     }
     if (exchanges && !hides) {
+      TRY(FaultPoint("rename.before_leftover"));
       unlinkat(from->get(), ends.name.c_str(), 0);  // left over, it would hide nothing
     }
     if (!exchanges && hides) counters_.whiteouts.fetch_add(1, std::memory_order_relaxed);
