@@ -88,13 +88,7 @@ Result<> LinkIndex::OpenKernelForm() {
 }
 
 Result<> LinkIndex::Load(const SharedFd& dir) {
-  TRY_ASSIGN(DirStream stream, DirStream::Open(dir->get()));
-  std::vector<std::string> names;
-  for (;;) {
-    TRY_ASSIGN(const struct dirent* entry, stream.Next());
-    if (entry == nullptr) break;
-    names.emplace_back(entry->d_name);
-  }
+  TRY_ASSIGN(auto names, DirStream::Names(dir->get()));
   for (const std::string& name : names) TRY(LoadEntry({dir, name}));
   any_ = !entries_.empty();
   return {};
