@@ -99,7 +99,8 @@ class Inode : public std::enable_shared_from_this<Inode> {
   Data data GUARDED_BY(mu) = Data::kLower;
   uint32_t opens GUARDED_BY(mu) = 0;
   BackingPtr backing GUARDED_BY(mu);  // while there are open handles
-  SharedFd orphan GUARDED_BY(mu);     // the upper file or directory of a dead inode
+  // The upper file or directory of an inode without names, dead or not.
+  SharedFd orphan GUARDED_BY(mu);
   // The attributes to show while `copying` disturbs those of the file.
   std::unique_ptr<struct stat> shown GUARDED_BY(mu);
 

@@ -59,16 +59,23 @@ void Overlay::Bury(const InodePtr& inode, SharedFd orphan) {
 }
 
 Result<> Overlay::LostName(const InodePtr& inode, SharedFd orphan) {
+  // The names that are left may be such as the engine has not met, or not since it forgot the file:
+  // they lead nobody to the upper's file.
+  auto keep = [&]() -> Result<> {
+    MutexLock lock(inode->mu);
+    if (inode->names.empty() && !inode->orphan) inode->orphan = std::move(orphan);
+    return {};
+  };
   if (inode->indexed) {
     TRY_ASSIGN(bool last, LostIndexedName(inode));
-    if (!last) return {};
+    if (!last) return keep();
     Bury(inode, std::move(orphan));
     TRY(FaultPoint("unlink.before_index"));
     return index_->Remove(inode->ino);
   }
   if (inode->has_upper()) {
     struct stat st = {};
-    if (orphan && fstat(orphan->get(), &st) == 0 && st.st_nlink > 0) return {};
+    if (orphan && fstat(orphan->get(), &st) == 0 && st.st_nlink > 0) return keep();
   }
   Bury(inode, std::move(orphan));
   return {};
