@@ -79,6 +79,20 @@ void Executor::Release() {
   root_fd_.Reset();
 }
 
+// A mapping keeps the description of a local file, and the locks with it; that of a file which is
+// passed through is gone with its descriptor. So nobody is left holding locks by a mapping alone.
+void Executor::CloseSlot(Slot& slot) {
+  bool mapped = std::any_of(maps_.begin(), maps_.end(),
+                            [](const Mapping& mapping) { return mapping.address != nullptr; });
+  if (slot.fd && mapped) {
+    flock(slot.fd.get(), LOCK_UN);
+    struct flock all = {};
+    all.l_type = F_UNLCK;
+    fcntl(slot.fd.get(), F_OFD_SETLK, &all);
+  }
+  slot = {};
+}
+
 bool Executor::EnterBase(const Op& op) {
   if (op.at < 0 && base_ == -1) return true;
   base_ = -2;
@@ -96,7 +110,7 @@ int64_t Executor::OpenInto(const Op& op, int flags) {
   int fd = open(op.path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, op.mode);
   if (fd < 0) return -1;
   Slot& slot = slots_[static_cast<size_t>(op.slot)];
-  slot = {};
+  CloseSlot(slot);
   slot.fd.Reset(fd);
   return 0;
 }
@@ -247,7 +261,7 @@ int64_t Executor::OnDescriptor(const Op& op, Reply& reply) {
         errno = EBADF;
         return -1;
       }
-      slots_[static_cast<size_t>(op.slot)] = {};
+      CloseSlot(slots_[static_cast<size_t>(op.slot)]);
       return 0;
     case OpKind::kFstat:
       return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
@@ -423,7 +437,11 @@ void Executor::StatAfter(const Op& op, Reply& reply) {
       result = lstat(op.path.c_str(), &st);
       break;
   }
-  if (result == 0) reply.st = StatOf(st);
+  if (result == 0) {
+    reply.st = StatOf(st);
+  } else if (op.kind >= OpKind::kClose) {
+    reply.error = errno;
+  }
 }
 
 Reply Executor::Execute(const Op& op) {

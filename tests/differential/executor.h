@@ -69,6 +69,7 @@ class Executor {
   int64_t OnName(const Op& op, Reply& reply);
   int64_t OnDescriptor(const Op& op, Reply& reply);
   int64_t OnMapping(const Op& op, Reply& reply);
+  void CloseSlot(Slot& slot);
   int64_t OpenInto(const Op& op, int flags);
   int64_t ReadDir(const Op& op, Reply& reply);
   int64_t SeekDir(const Op& op);
