@@ -69,11 +69,19 @@ Result<struct stat> StatOf(const Held& held) {
   return st;
 }
 
-AttrChange OwnerChange(uid_t uid, gid_t gid) {
+// Of a change of owners, and of writing by one who is not root, in groups of his own.
+KillSuid InGroupOf(const Caller& caller) {
+  return [gid = caller.gid, root = caller.uid == 0](gid_t group) { return root || gid == group; };
+}
+KillSuid UnlessRoot(const Caller& caller) {
+  return caller.uid == 0 ? KillSuid() : InGroupOf(caller);
+}
+
+AttrChange OwnerChange(const Caller& caller, uid_t uid, gid_t gid) {
   AttrChange change;
   if (uid != static_cast<uid_t>(-1)) change.uid = uid;
   if (gid != static_cast<gid_t>(-1)) change.gid = gid;
-  change.kill_suidgid = true;
+  change.kill_suidgid = InGroupOf(caller);
   return change;
 }
 
@@ -95,7 +103,7 @@ class EngineFile : public File {
       TRY_ASSIGN(struct stat st, Stat());
       offset = static_cast<uint64_t>(st.st_size);
     }
-    return overlay().Write(handle_, data, offset, caller_.uid != 0);
+    return overlay().Write(handle_, data, offset, UnlessRoot(caller_));
   }
   Result<struct stat> Stat() override { return StatOf(held_); }
   Result<> Chmod(mode_t mode) override {
@@ -103,12 +111,12 @@ class EngineFile : public File {
     change.mode = mode;
     return Change(change);
   }
-  Result<> Chown(uid_t uid, gid_t gid) override { return Change(OwnerChange(uid, gid)); }
+  Result<> Chown(uid_t uid, gid_t gid) override { return Change(OwnerChange(caller_, uid, gid)); }
   Result<> Truncate(uint64_t size) override {
     if ((flags_ & O_ACCMODE) == O_RDONLY) return Fail(EINVAL, "ftruncate");
     AttrChange change;
     change.size = size;
-    change.kill_suidgid = caller_.uid != 0;
+    change.kill_suidgid = UnlessRoot(caller_);
     return Change(change);
   }
   Result<> Sync(bool data_only) override { return overlay().Fsync(handle_, data_only); }
@@ -141,7 +149,7 @@ class EngineFile : public File {
   Result<> KillPrivileges() {
     if (caller_.uid == 0) return {};
     AttrChange change;
-    change.kill_suidgid = true;
+    change.kill_suidgid = UnlessRoot(caller_);
     return Change(change);
   }
 
@@ -218,7 +226,7 @@ class EngineFileSystem : public FileSystem {
     Held held(*overlay_, *entry);
     if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return Fail(EEXIST, "open");
     if (S_ISLNK(entry->attr.st_mode)) return Fail(ELOOP, "open");
-    TRY_ASSIGN(HandleId handle, overlay_->Open(held.node(), flags, caller_.uid != 0));
+    TRY_ASSIGN(HandleId handle, overlay_->Open(held.node(), flags, UnlessRoot(caller_)));
     return std::make_unique<EngineFile>(std::move(held), handle, flags, caller_);
   }
   Result<FilePtr> TmpFile(const std::string& dir, mode_t mode) override {
@@ -278,12 +286,12 @@ class EngineFileSystem : public FileSystem {
     return Change(path, change);
   }
   Result<> Chown(const std::string& path, uid_t uid, gid_t gid) override {
-    return Change(path, OwnerChange(uid, gid));
+    return Change(path, OwnerChange(caller_, uid, gid));
   }
   Result<> Truncate(const std::string& path, uint64_t size) override {
     AttrChange change;
     change.size = size;
-    change.kill_suidgid = caller_.uid != 0;
+    change.kill_suidgid = UnlessRoot(caller_);
     return Change(path, change);
   }
   Result<> SetTimes(const std::string& path, timespec atime, timespec mtime) override {
