@@ -270,7 +270,7 @@ TEST_P(MetadataOnly, ChangesOfAStoresFileCopyNoData) {
   EXPECT_EQ(Mode("blocks"), 0600u);
 }
 
-VENEER_CONFORMANCE(MetadataOnly);
+VENEER_CONFORMANCE_IN_EVERY_MODE(MetadataOnly);
 
 }  // namespace
 }  // namespace veneer::fs::conformance

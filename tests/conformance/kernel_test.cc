@@ -5,7 +5,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <climits>
+#include <cstdlib>
 #include <map>
 
 #include "tests/conformance/conformance.h"
@@ -169,6 +169,50 @@ TEST_P(Inotify, OfAFileOutlivesItsCopyUp) {
 }
 
 VENEER_KERNEL_CONFORMANCE(Inotify);
+
+class BirthTime : public KernelConformance {
+ protected:
+  void Populate(const std::string& dir) override { WriteFile(dir + "/f", "lower"); }
+  struct statx Ask(const std::string& name) {
+    struct statx st = {};
+    EXPECT_EQ(statx(AT_FDCWD, At(name).c_str(), AT_SYMLINK_NOFOLLOW,
+                    STATX_BASIC_STATS | STATX_BTIME, &st),
+              0);
+    return st;
+  }
+};
+
+TEST_P(BirthTime, IsWhenTheFileWasMadeAndStays) {
+  WriteFile(At("new"), "x");
+  ASSERT_EQ(symlink("new", At("s").c_str()), 0);
+  for (const char* name : {"new", "s"}) {
+    struct statx made = Ask(name);
+    ASSERT_TRUE(made.stx_mask & STATX_BTIME) << name;
+    EXPECT_LE(std::abs(made.stx_btime.tv_sec - made.stx_ctime.tv_sec), 5) << name;
+    const timespec old[2] = {{1, 0}, {1, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, At(name).c_str(), old, AT_SYMLINK_NOFOLLOW), 0);
+    ASSERT_EQ(rename(At(name).c_str(), At("moved").c_str()), 0);
+    ASSERT_EQ(rename(At("moved").c_str(), At(name).c_str()), 0);
+    Remount();
+    struct statx later = Ask(name);
+    EXPECT_EQ(later.stx_btime.tv_sec, made.stx_btime.tv_sec) << name;
+    EXPECT_EQ(later.stx_btime.tv_nsec, made.stx_btime.tv_nsec) << name;
+    EXPECT_EQ(later.stx_mtime.tv_sec, 1) << name;
+  }
+}
+
+// With birth times or without, statx shows what stat does.
+TEST_P(BirthTime, OfLowersDoesNotDisturbTheRest) {
+  struct stat st = Stat("f");
+  struct statx stx = Ask("f");
+  EXPECT_EQ(stx.stx_ino, st.st_ino);
+  EXPECT_EQ(stx.stx_size, static_cast<uint64_t>(st.st_size));
+  EXPECT_EQ(stx.stx_mode, st.st_mode);
+  EXPECT_EQ(stx.stx_nlink, st.st_nlink);
+  EXPECT_EQ(makedev(stx.stx_dev_major, stx.stx_dev_minor), st.st_dev);
+}
+
+VENEER_KERNEL_CONFORMANCE(BirthTime);
 
 }  // namespace
 }  // namespace veneer::fs::conformance
