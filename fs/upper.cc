@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "fs/adopt.h"
 #include "fs/log.h"
 #include "store/base/beneath.h"
 
@@ -76,7 +77,10 @@ Result<std::unique_ptr<Upper>> Upper::Open(const Options& options) {
     return Invalid("upperdir " + options.upperdir + " is an upper of '" + *old + "', not of '" +
                    mark + "'");
   }
-  if (!old) TRY(upper->SetMark(magic, XattrPath::kMagicLink, markers::kUpper, mark));
+  if (!old) {
+    TRY(AdoptUpper(*upper));
+    TRY(upper->SetMark(magic, XattrPath::kMagicLink, markers::kUpper, mark));
+  }
   return upper;
 }
 
