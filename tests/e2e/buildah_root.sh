@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 300
+# timeout: 600
 # buildah as root with veneerfs as its mount_program: pull, a Dockerfile with RUN, COPY and chown, changes by
 # mount and in containers, commit, push and removal give what plain directories give.
 # shellcheck source=private_machine_lib.sh

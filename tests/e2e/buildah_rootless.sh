@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 300
+# timeout: 600
 # buildah as an ordinary user with veneerfs as its mount_program: the whole way gives what plain
 # directories give to root.
 # shellcheck source=private_machine_lib.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 300
+# timeout: 600
 # podman as an ordinary user with force_mask: it unpacks layers, and asks veneerfs (xattr_permissions=2)
 # to keep files, with owners and modes in an attribute. The way gives what plain directories give.
 # shellcheck source=private_machine_lib.sh

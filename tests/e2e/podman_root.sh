@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 300
+# timeout: 600
 # podman as root with veneerfs as its mount_program: pull, run, build, exec, diff, commit, save and
 # reset give what plain directories give, and leave nothing behind; with volatile, too.
 # shellcheck source=private_machine_lib.sh

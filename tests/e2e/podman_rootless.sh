@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 300
+# timeout: 600
 # podman as an ordinary user with veneerfs as its mount_program, inside the user namespace that podman
 # makes: the whole way from an archive to a reset gives what plain directories give to root, and
 # leaves nothing behind.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 120
+# timeout: 300
 # veneerfs where it has no privileges: as root of a user namespace (unshare -Urm), by fusermount3, and
 # with owners in an attribute. The forms the kernel allows are found without being told, inode numbers
 # are kept over copy-up and remount, and hard links stay links.
