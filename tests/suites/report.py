@@ -5,6 +5,7 @@ import os
 
 BEGIN = "<!-- begin: written by scripts/conformance -->"
 END = "<!-- end -->"
+MOST_FAILED = 40
 
 
 class Results:
@@ -22,6 +23,10 @@ class Results:
 
     def add(self, row, target, outcome, about):
         self.read()  # another run may have added to it
+        failed = list(outcome.get("failed", {}).items())
+        if len(failed) > MOST_FAILED:  # thousands of names, say
+            more = ("", f"and {len(failed) - MOST_FAILED} more")
+            outcome = {**outcome, "failed": dict([*failed[:MOST_FAILED], more])}
         self.data["about"].update(about)
         self.data["cells"].setdefault(row, {})[target] = outcome
         if self.path is None:

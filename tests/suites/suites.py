@@ -230,10 +230,26 @@ FACTS = (
 
 
 def content(path):
+    """A digest of what is not zero: files with large holes are read quickly, and where a zero is
+    stored, and where it is a hole, is the filesystem's business."""
     total = hashlib.blake2b()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            total.update(piece)
+    step = 1 << 16
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        offset, size = 0, os.fstat(fd).st_size
+        while offset < size:
+            try:
+                data = os.lseek(fd, offset, os.SEEK_DATA)
+            except OSError:  # ENXIO: holes to the end
+                break
+            end = os.lseek(fd, data, os.SEEK_HOLE)
+            for offset in range(data - data % step, end, step):
+                piece = os.pread(fd, step, offset)
+                if piece.count(0) != len(piece):
+                    total.update(offset.to_bytes(8, "little") + piece)
+            offset = max(end, offset + step)
+    finally:
+        os.close(fd)
     return total.hexdigest()[:16]
 
 
