@@ -151,6 +151,7 @@ TEST_P(Overridden, NewFilesOfEveryTypeHaveTheirOwners) {
 TEST_P(Overridden, CopyUpKeepsEverything) {
   std::vector<const char*> names = {"f", "d", "s", "p", "null", "tool"};
   std::vector<std::string> before;
+  before.reserve(names.size());
   auto facts = [&](const char* name) {
     return Facts(name) + " " + std::to_string(Stat(At(name)).st_ino);
   };
