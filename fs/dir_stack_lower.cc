@@ -189,7 +189,8 @@ Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view nam
   auto merged = std::make_shared<StackNode>();
   merged->cache = cache_;
   merged->path = Join(node.path, name);
-  std::string redirect;  // the path below, once a layer has said so
+  std::string own_name(name);  // or the sibling's that a layer redirects to
+  std::string redirect;        // the path below, once a layer has said so
   size_t layer = 0;
   for (size_t i = 0; i < node.parts.size() || !redirect.empty();) {
     // Where to look next: the same name in the directory's next part, or the redirect in the next
@@ -200,8 +201,8 @@ Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view nam
     if (redirect.empty()) {
       layer = node.parts[i].layer;
       TRY_ASSIGN(fd, DirFd(node, i));
-      leaf = name;
-      path = Join(node.parts[i].path, name);
+      leaf = own_name;
+      path = Join(node.parts[i].path, own_name);
     } else {
       if (++layer >= layers_.size()) break;
       size_t slash = redirect.rfind('/');
@@ -243,6 +244,10 @@ Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view nam
     TRY_ASSIGN(bool opaque, IsOpaque(self->get()));
     if (opaque || Exists(fd->get(), std::string(markers::kAufsPrefix) + leaf)) break;
     if (auto target = RedirectOf(FdPath(self->get()))) {
+      if (redirect.empty() && !target->starts_with('/')) {
+        own_name = *target;
+        continue;
+      }
       size_t slash = path.rfind('/');
       redirect = RedirectPath(slash == path.npos ? "" : path.substr(0, slash), *target);
     }
@@ -357,37 +362,34 @@ Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {
   struct stat st = {};
   if (fstat(fd->get(), &st) != 0) return Errno("stat");
   if (!S_ISREG(st.st_mode)) return Fail(EIO, "lower file changed its type");
-  // A metadata-only file of the kernel's overlayfs has a size, but no blocks.
-  if (st.st_size > 0 && st.st_blocks == 0 &&
+  // A metadata-only file has a size, but no data; blocks it may have, for its attributes.
+  bool empty = st.st_blocks == 0 || (lseek(fd->get(), 0, SEEK_DATA) < 0 && errno == ENXIO);
+  if (st.st_size > 0 && empty &&
       FindMarker(FdPath(fd->get()), markers::kMetacopy, XattrPath::kMagicLink)) {
     return OpenMetacopyData(ref, RedirectOf(FdPath(fd->get())).value_or(""));
   }
   return fd;
 }
 
-// The data is in the next layer that has a file at the redirect (or at the same path),
-// metadata-only ones left out.
+// The data is further down: under the same name, or that of a relative redirect, in what the
+// directory merges with below; or at the path of an absolute one, in the layers below.
 Result<UniqueFd> DirStackLower::OpenMetacopyData(const LowerRef& ref, const std::string& redirect) {
-  const StackNode::Part& part = ref.node->dir->parts[ref.node->dir_part];
-  std::string path =
-      redirect.empty() ? Join(part.path, ref.node->name) : RedirectPath(part.path, redirect);
-  for (size_t layer = part.layer + 1; layer < layers_.size(); ++layer) {
-    auto fd = OpenBeneath(layers_[layer].root.get(), path, O_RDONLY | O_NONBLOCK, false);
-    if (!fd) {
-      if (IsMissing(fd.error().code())) continue;
-      return fd;
-    }
-    struct stat st = {};
-    if (fstat(fd->get(), &st) != 0) return Errno("stat");
-    if (!S_ISREG(st.st_mode)) break;
-    std::string magic = FdPath(fd->get());
-    if (!FindMarker(magic, markers::kMetacopy, XattrPath::kMagicLink)) return fd;
-    if (auto next = RedirectOf(magic)) {
-      size_t slash = path.rfind('/');
-      path = RedirectPath(slash == path.npos ? "" : path.substr(0, slash), *next);
-    }
+  bool absolute = redirect.starts_with('/');
+  const StackNode& dir = absolute ? *root_.node : *ref.node->dir;
+  size_t layer = ref.node->dir->parts[ref.node->dir_part].layer;
+  auto below = std::make_shared<StackNode>();
+  below->cache = cache_;
+  for (const StackNode::Part& part : dir.parts) {
+    if (part.layer > layer) below->parts.push_back({part.layer, part.path, cache_->NewKey()});
   }
-  return Fail(EIO, "data of a metadata-only lower file");
+  LowerRef file{.ino = root_.ino, .type = S_IFDIR, .node = std::move(below)};
+  if (absolute) {
+    TRY_ASSIGN(file, LookupPathFrom(std::move(file), redirect));
+  } else {
+    TRY_ASSIGN(file, Lookup(file, redirect.empty() ? ref.node->name : redirect));
+  }
+  if (!S_ISREG(file.type)) return Fail(EIO, "data of a metadata-only lower file");
+  return Open(file);
 }
 
 Result<std::optional<DataMark>> DirStackLower::MarkOf(const LowerRef& ref) {

@@ -3,7 +3,11 @@
 namespace veneer::fs {
 
 Result<LowerRef> Lower::LookupPath(std::string_view path) {
-  TRY_ASSIGN(LowerRef ref, Root());
+  TRY_ASSIGN(LowerRef root, Root());
+  return LookupPathFrom(std::move(root), path);
+}
+
+Result<LowerRef> Lower::LookupPathFrom(LowerRef ref, std::string_view path) {
   while (!path.empty()) {
     size_t slash = path.find('/');
     std::string_view part = path.substr(0, slash);

@@ -62,6 +62,7 @@ class Lower {
   virtual Result<LowerRef> Lookup(const LowerRef& dir, std::string_view name) = 0;
   // `path` from the root, without following symlinks; none where there is none.
   Result<LowerRef> LookupPath(std::string_view path);
+  Result<LowerRef> LookupPathFrom(LowerRef dir, std::string_view path);  // from `dir`
   // st_ino is the shown number; st_dev is meaningless. A directory merged from several has
   // st_nlink 1.
   virtual Result<struct stat> Attr(const LowerRef& ref) = 0;

@@ -247,6 +247,34 @@ TEST_P(KernelForm, IsNamedInTheLog) {
       << log;
 }
 
+// An upper that has become a layer: relative and absolute redirects, stubs, opaque directories and
+// whiteouts in lowers.
+TEST_P(KernelForm, AnUpperIsALowerToo) {
+  for (bool kernel : {false, true}) {
+    WorkDir work(Setup());
+    if (kernel) {
+      work.Unmount();
+      KernelOverlay overlay(work);
+      FirstChanges(overlay.path());
+    } else {
+      FirstChanges(work.path());
+      work.Unmount();
+    }
+    std::string lowers = "lowerdir=" + work.upper() + ":" + work.lowerdirs();
+    std::string m = work.scratch() + "/layers";
+    MakeDirs(m);
+    std::string options = lowers + ",redirect_dir=on,metacopy=on,xino=off";
+    ASSERT_EQ(mount("overlay", m.c_str(), "overlay", MS_RDONLY, options.c_str()), 0)
+        << strerror(errno);
+    std::string view = TreeText(m);
+    EXPECT_EQ(umount2(m.c_str(), 0), 0);
+    RunResult run = RunVeneerfs({"-o", lowers, m});
+    ASSERT_EQ(run.status, 0) << run.error;
+    EXPECT_EQ(TreeText(m), view) << (kernel ? "by the kernel" : "by us");
+    EXPECT_EQ(umount2(m.c_str(), 0), 0);
+  }
+}
+
 // What the index says of a file is the same, whoever wrote it.
 TEST_P(KernelForm, IndexesAreTheKernels) {
   std::vector<std::vector<std::string>> indexes;
