@@ -165,6 +165,7 @@ void Session::Follow(const Op& op, const Model::Applied& applied, const Reply& p
     case OpKind::kUtimens:
     case OpKind::kFutimens:
       // What a mapping still has to write would change it again.
+      if (op.off2 == UTIME_OMIT) break;
       if (node != nullptr && node->maps == 0 && node->IsReg()) comparison_.TimeSure(node->ino);
       break;
     default:
