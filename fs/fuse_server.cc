@@ -83,12 +83,21 @@ Server::Server(Overlay& overlay, Config config)
       privileged_(geteuid() == 0 && InInitialUserNamespace()) {}
 
 // libfuse cancels its rings' threads at the end, wherever they are; they end by themselves too.
+// When one has ended libfuse frees its requests: so it does not until those that workers have from
+// it are answered.
 void Server::MeetRing() {
-  thread_local bool met = false;
-  if (met) return;
-  met = true;
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
-  if (!Workers::IsWorker()) ++rings_;
+  struct Ring {
+    explicit Ring(Server& met) : server(met) {
+      pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+      ++server.rings_;
+    }
+    ~Ring() {
+      (void)server.overlay_.Thaw();  // nobody is left who could
+      server.workers_->Drain();
+    }
+    Server& server;
+  };
+  if (!Workers::IsWorker()) thread_local const Ring ring(*this);
 }
 
 void Server::Init(fuse_conn_info* conn) {
@@ -271,8 +280,6 @@ Server::~Server() {
     if (MountedNow() == mount_id_) Detach(config_.mountpoint);
   }
   if (handlers_) fuse_remove_signal_handlers(session_);
-  (void)overlay_.Thaw();  // nobody is left who could
-  workers_.reset();
   fuse_session_destroy(session_);
 }
 

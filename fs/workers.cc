@@ -53,6 +53,11 @@ bool Workers::Start() {
   return started;
 }
 
+void Workers::Drain() {
+  MutexLock lock(mu_);
+  while (running_ > 0 || !tasks_.empty()) drained_.Wait(mu_);
+}
+
 bool Workers::IsWorker() { return is_worker; }
 
 void* Workers::Main(void* self) {
@@ -72,10 +77,12 @@ void Workers::Work() {
     if (tasks_.empty()) break;
     std::function<void()> task = std::move(tasks_.front());
     tasks_.pop_front();
+    ++running_;
     mu_.Unlock();
     task();
     task = nullptr;
     mu_.Lock();
+    if (--running_ == 0 && tasks_.empty()) drained_.NotifyAll();
   }
   if (--threads_ == 0) changed_.NotifyAll();
 }

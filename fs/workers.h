@@ -23,6 +23,8 @@ class Workers {
 
   // Runs `task` soon. Where no thread can be started and none exists, before it returns.
   void Run(std::function<void()> task);
+  // Returns when no task is left, nor running.
+  void Drain();
   static bool IsWorker();  // the calling thread
 
  private:
@@ -33,9 +35,11 @@ class Workers {
   cpu_set_t cpus_;
   Mutex mu_;
   CondVar changed_;
+  CondVar drained_;
   std::deque<std::function<void()>> tasks_ GUARDED_BY(mu_);
   unsigned threads_ GUARDED_BY(mu_) = 0;
   unsigned idle_ GUARDED_BY(mu_) = 0;
+  unsigned running_ GUARDED_BY(mu_) = 0;
   bool ending_ GUARDED_BY(mu_) = false;
 };
 
