@@ -13,7 +13,6 @@
 
 namespace veneer::fs::conformance {
 
-using testing::Kind;
 using testing::WorkDir;
 
 namespace {

@@ -135,7 +135,7 @@ class EngineFile : public File {
   Result<> Link(const std::string& path) override {
     TRY_ASSIGN(Parent parent, WalkToParent(overlay(), path));
     TRY_ASSIGN(Entry entry, overlay().Link(held_.node(), parent.dir.node(), parent.name));
-    Held(overlay(), entry);
+    const Held forgotten(overlay(), entry);
     return {};
   }
 
@@ -185,7 +185,7 @@ class EngineDirectory : public Directory {
                  return overlay().Create(held_.node(), name, 0644, O_WRONLY, caller_);
                }));
     overlay().Release(made.second);
-    Held(overlay(), made.first);
+    const Held forgotten(overlay(), made.first);
     return {};
   }
 
@@ -260,7 +260,7 @@ class EngineFileSystem : public FileSystem {
     TRY_ASSIGN(Held node, Walk(*overlay_, from));
     TRY_ASSIGN(Parent parent, WalkToParent(*overlay_, to));
     TRY_ASSIGN(Entry entry, overlay_->Link(node.node(), parent.dir.node(), parent.name));
-    Held(*overlay_, entry);
+    const Held forgotten(*overlay_, entry);
     return {};
   }
   Result<> Unlink(const std::string& path) override {
@@ -331,7 +331,7 @@ class EngineFileSystem : public FileSystem {
   Result<> Make(const std::string& path, Call call) {
     TRY_ASSIGN(Parent parent, WalkToParent(*overlay_, path));
     TRY_ASSIGN(Entry entry, OnAnotherThread([&] { return call(parent.dir.node(), parent.name); }));
-    Held(*overlay_, entry);
+    const Held forgotten(*overlay_, entry);
     return {};
   }
   Result<> Change(const std::string& path, const AttrChange& change) {

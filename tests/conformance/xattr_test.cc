@@ -132,8 +132,8 @@ TEST_P(XattrCalls, TrustedNamesAreForRoot) {
     list.resize(n < 0 ? 0 : static_cast<size_t>(n));
     return list;
   };
-  const std::string user("user.long", 10);
-  EXPECT_EQ(listed("d"), std::string("trusted.kept", 13));
+  const std::string user = std::string("user.long") + '\0';
+  EXPECT_EQ(listed("d"), std::string("trusted.kept") + '\0');
   EXPECT_EQ(AsUser(99, [&] { return listed("f") == user && listed("d").empty() ? 0 : 1; }), 0);
 }
 

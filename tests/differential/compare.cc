@@ -170,7 +170,7 @@ Comparison::Difference Comparison::AfterOp(const Op& op, const Model::Applied& a
 }
 
 Comparison::Difference Comparison::Entry(Walk& walk, const std::string& relative) {
-  auto at = [&](std::string difference) {
+  auto at = [&](const std::string& difference) {
     size_t colon = difference.find(':');
     return Difference(fmt::format("tree {}: {}{}", difference.substr(0, colon),
                                   relative.empty() ? "(root)" : relative,
