@@ -12,7 +12,7 @@ namespace {
 void OnGetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(struct stat st, EngineOf(req).GetAttr(Node(ino)));
-    fuse_reply_attr(req, &st, ServerOf(req).TimeoutOf(Node(ino)));
+    Send(fuse_reply_attr, req, &st, ServerOf(req).TimeoutOf(Node(ino)));
     return {};
   });
 }
@@ -49,7 +49,7 @@ void OnStatx(fuse_req_t req, fuse_ino_t ino, int, int, fuse_file_info*) {
       stx.stx_mask |= STATX_BTIME;
       stx.stx_btime = time_of(*born);
     }
-    fuse_reply_statx(req, 0, &stx, ServerOf(req).TimeoutOf(Node(ino)));
+    Send(fuse_reply_statx, req, 0, &stx, ServerOf(req).TimeoutOf(Node(ino)));
     return {};
   });
 }
@@ -77,7 +77,7 @@ void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fus
     // Root's comes before a write to a file with capabilities, too.
     change.may_keep_suid = (valid & kAnyChange) == 0 && fuse_req_ctx(req)->uid == 0;
     TRY_ASSIGN(struct stat st, EngineOf(req).SetAttr(Node(ino), change));
-    fuse_reply_attr(req, &st, ServerOf(req).TimeoutOf(Node(ino)));
+    Send(fuse_reply_attr, req, &st, ServerOf(req).TimeoutOf(Node(ino)));
     return {};
   });
 }
@@ -85,7 +85,7 @@ void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fus
 void OnStatFs(fuse_req_t req, fuse_ino_t) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(struct statvfs st, EngineOf(req).StatFs());
-    fuse_reply_statfs(req, &st);
+    Send(fuse_reply_statfs, req, &st);
     return {};
   });
 }
@@ -93,11 +93,11 @@ void OnStatFs(fuse_req_t req, fuse_ino_t) {
 // The answer to getxattr and listxattr: the value, its size where none fits in nothing, or ERANGE.
 void ReplySized(fuse_req_t req, const std::string& value, size_t size) {
   if (size == 0) {
-    fuse_reply_xattr(req, value.size());
+    Send(fuse_reply_xattr, req, value.size());
   } else if (value.size() > size) {
-    fuse_reply_err(req, ERANGE);
+    Send(fuse_reply_err, req, ERANGE);
   } else {
-    fuse_reply_buf(req, value.data(), value.size());
+    Send(fuse_reply_buf, req, value.data(), value.size());
   }
 }
 

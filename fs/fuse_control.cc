@@ -32,16 +32,16 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, std
     stats.passthrough = ServerOf(req).passed();
     stats.rings = ServerOf(req).rings();
     stats.mode_violations = ServerOf(req).mode_violations();
-    fuse_reply_ioctl(req, 0, &stats, sizeof stats);
+    Send(fuse_reply_ioctl, req, 0, &stats, sizeof stats);
     return {};
   } else if (request == control::kIdentify) {
     control::Identify identity = engine.Identity();
-    fuse_reply_ioctl(req, 0, &identity, sizeof identity);
+    Send(fuse_reply_ioctl, req, 0, &identity, sizeof identity);
     return {};
   } else {
     return Fail(ENOTTY, "control");
   }
-  fuse_reply_ioctl(req, 0, nullptr, 0);
+  Send(fuse_reply_ioctl, req, 0, nullptr, 0);
   return {};
 }
 
@@ -62,7 +62,7 @@ void DoFileIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, std::string_v
     in.copy(argument, sizeof argument);
     TRY(EngineOf(req).FileIoctl(Node(ino), request, argument));
     if (ChangesFile(request)) ServerOf(req).ForgetAttributes(Node(ino));
-    fuse_reply_ioctl(req, 0, argument, out_size);
+    Send(fuse_reply_ioctl, req, 0, argument, out_size);
     return {};
   });
 }

@@ -17,7 +17,7 @@ void OnOpenDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     // Listings that the kernel caches are read by position; only in a read-only mount do all
     // handles have the same.
     fi->cache_readdir = fi->keep_cache = engine.read_only() ? 1 : 0;
-    if (fuse_reply_open(req, fi) != 0) engine.Release(handle);
+    if (Send(fuse_reply_open, req, fi) != 0) engine.Release(handle);
     return {};
   });
 }
@@ -37,7 +37,7 @@ void OnReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_
           used += need;
           return true;
         }));
-    fuse_reply_buf(req, buffer, used);
+    Send(fuse_reply_buf, req, buffer, used);
     return {};
   });
 }
@@ -69,7 +69,7 @@ void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fu
                                          static_cast<off_t>(next));
           return true;
         }));
-    if (fuse_reply_buf(req, buffer, used) != 0) {
+    if (Send(fuse_reply_buf, req, buffer, used) != 0) {
       for (NodeId node : held) server.Forget(node, 1);
     }
     return {};
@@ -82,7 +82,7 @@ void OnFsyncDir(fuse_req_t req, fuse_ino_t, int, fuse_file_info* fi) {
 
 void OnReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
   EngineOf(req).Release(HandleOf(fi));
-  fuse_reply_err(req, 0);
+  Send(fuse_reply_err, req, 0);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ void DoOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     TRY_ASSIGN(HandleId handle,
                EngineOf(req).Open(Node(ino), fi->flags, KillSuidOf(req, fi->kill_suidgid != 0)));
     ServerOf(req).FinishOpen(req, Node(ino), handle, fi, true,
-                             [&] { return fuse_reply_open(req, fi); });
+                             [&] { return Send(fuse_reply_open, req, fi); });
     return {};
   });
 }
@@ -33,7 +33,7 @@ void ReplyCreated(fuse_req_t req, const std::pair<Entry, HandleId>& made, fuse_f
   Server& server = ServerOf(req);
   fuse_entry_param param = ParamOf(server, made.first);
   server.FinishOpen(req, made.first.node, made.second, fi, false, [&] {
-    int rc = fuse_reply_create(req, &param, fi);
+    int rc = Send(fuse_reply_create, req, &param, fi);
     if (rc != 0) server.Forget(made.first.node, 1);
     return rc;
   });
@@ -61,7 +61,7 @@ void OnRead(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_inf
     char* buffer = ThreadBuffer(size);
     TRY_ASSIGN(size_t n,
                EngineOf(req).Read(HandleOf(fi), buffer, size, static_cast<uint64_t>(offset)));
-    fuse_reply_buf(req, buffer, n);
+    Send(fuse_reply_buf, req, buffer, n);
     return {};
   });
 }
@@ -70,7 +70,7 @@ void DoWrite(fuse_req_t req, std::string_view data, off_t offset, fuse_file_info
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(size_t n, EngineOf(req).Write(HandleOf(fi), data, static_cast<uint64_t>(offset),
                                              KillSuidOf(req, fi->kill_suidgid != 0)));
-    fuse_reply_write(req, n);
+    Send(fuse_reply_write, req, n);
     return {};
   });
 }
@@ -86,7 +86,7 @@ void OnWrite(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t of
 
 void OnRelease(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   ServerOf(req).Close(Node(ino), fi);
-  fuse_reply_err(req, 0);
+  Send(fuse_reply_err, req, 0);
 }
 
 void OnFsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
@@ -107,7 +107,7 @@ void DoSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_
     ServerOf(req).WriteBack(Node(ino));
     TRY_ASSIGN(uint64_t found,
                EngineOf(req).Seek(HandleOf(fi), static_cast<uint64_t>(offset), whence));
-    fuse_reply_lseek(req, static_cast<off_t>(found));
+    Send(fuse_reply_lseek, req, static_cast<off_t>(found));
     return {};
   });
 }
@@ -129,7 +129,7 @@ void OnCopyFileRange(fuse_req_t req, fuse_ino_t ino, off_t offset_in, fuse_file_
     TRY_ASSIGN(size_t n, EngineOf(req).CopyFileRange(HandleOf(in), static_cast<uint64_t>(offset_in),
                                                      HandleOf(out),
                                                      static_cast<uint64_t>(offset_out), length));
-    fuse_reply_write(req, n);
+    Send(fuse_reply_write, req, n);
     return {};
   });
 }

@@ -12,7 +12,7 @@ void OnLookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
     if (!entry && entry.error().code() == ENOENT) {
       fuse_entry_param missing = {};
       missing.entry_timeout = ServerOf(req).timeout();
-      fuse_reply_entry(req, &missing);
+      Send(fuse_reply_entry, req, &missing);
       return {};
     }
     if (!entry) return std::unexpected(std::move(entry).error());
@@ -36,7 +36,7 @@ void OnForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
 void OnReadLink(fuse_req_t req, fuse_ino_t ino) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(std::string target, EngineOf(req).ReadLink(Node(ino)));
-    fuse_reply_readlink(req, target.c_str());
+    Send(fuse_reply_readlink, req, target.c_str());
     return {};
   });
 }

@@ -62,7 +62,7 @@ void ReplyEntry(fuse_req_t req, const Entry& entry) {
   Server& server = ServerOf(req);
   fuse_entry_param param = ParamOf(server, entry);
   // An interrupted caller never learns of the node.
-  if (fuse_reply_entry(req, &param) != 0) server.Forget(entry.node, 1);
+  if (Send(fuse_reply_entry, req, &param) != 0) server.Forget(entry.node, 1);
 }
 
 }  // namespace veneer::fs

@@ -16,6 +16,7 @@
 #include "fs/log.h"
 #include "fs/open_mode.h"
 #include "fs/patience.h"
+#include "fs/replier.h"
 #include "fs/waiting_room.h"
 #include "fs/workers.h"
 
@@ -63,6 +64,7 @@ class Server : public FuseServer {
   uint64_t mode_violations() const { return modes_.violations(); }
   WaitingRoom& waiting() { return waiting_; }
   Workers& workers() { return *workers_; }
+  Replier& replier() { return *replier_; }
 
  private:
   // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
@@ -72,6 +74,7 @@ class Server : public FuseServer {
   const Config config_;
   OpenModes modes_;
   WaitingRoom waiting_;
+  std::unique_ptr<Replier> replier_ = std::make_unique<Replier>();
   std::unique_ptr<Workers> workers_ = std::make_unique<Workers>();
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   std::atomic<uint64_t> passed_{0};
@@ -102,6 +105,13 @@ KillSuid KillSuidOf(fuse_req_t req, bool kill);
 
 // --- Answering
 
+// Every answer goes through here: Send(fuse_reply_err, req, code). Returns what `reply` does.
+template <typename... Params, typename... Args>
+int Send(int (*reply)(fuse_req_t, Params...), fuse_req_t req, Args... args) {
+  if (!Workers::IsWorker() || !IsOnRing(req)) return reply(req, args...);
+  return ServerOf(req).replier().Call([&] { return reply(req, args...); });
+}
+
 // A buffer of the calling thread, for one answer at a time: reads are frequent, and a fresh
 // megabyte each time is a page fault per page.
 char* ThreadBuffer(size_t size);
@@ -128,7 +138,7 @@ void Answer(fuse_req_t req, Body body) {
   } catch (const std::bad_alloc&) {
     code = ENOMEM;
   }
-  if (code != 0) fuse_reply_err(req, code);
+  if (code != 0) Send(fuse_reply_err, req, code);
 }
 
 // Operations that answer with nothing but success.
@@ -136,7 +146,7 @@ template <typename Body>
 void AnswerDone(fuse_req_t req, Body body) {
   Answer(req, [&]() -> Result<> {
     TRY(body());
-    fuse_reply_err(req, 0);
+    Send(fuse_reply_err, req, 0);
     return {};
   });
 }

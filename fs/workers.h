@@ -1,6 +1,6 @@
 // Workers: threads for what must not run where it was asked for. A task never waits for another's
-// thread: one is started where none is idle. None ends before the end: the kernel cancels what a
-// thread has given to an io_uring when the thread exits, and replies are such. Thread-safe.
+// thread: one is started where none is idle. They must give nothing to an io_uring: its completions
+// would wait until the thread that gave it runs again (replier.h). Thread-safe.
 #pragma once
 
 #include <sched.h>
