@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <optional>
 #include <unordered_set>
 
 #include "fs/dir_stream.h"
+#include "fs/keep_times.h"
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
@@ -173,7 +175,9 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
     if (!child) return Fail(ENOENT, "rmdir");
     if (!child->IsDir()) return Fail(ENOTDIR, "rmdir");
     TRY(EnsureUpperDir(dir));
-    Temporary gone(*upper_);  // removed after the locks, with the whiteouts in it
+    SharedFd orphan;
+    std::optional<KeepTimes> times;  // of who still has it open
+    Temporary gone(*upper_);         // removed after the locks, with the whiteouts in it
     WriteLock entries(dir->dir->entries);
     Found found;
     TRY_ASSIGN(InodePtr again, Child(dir, name, &found));
@@ -184,7 +188,8 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
     // An immutable or append-only directory says so first.
     if (!empty) return Fail(KeepsEntries(fd->get()) ? EPERM : ENOTEMPTY, "rmdir");
     TRY_ASSIGN(bool hides, LowerHas(*dir, name));
-    TRY_ASSIGN(SharedFd orphan, OpenOrphan(child));
+    TRY_ASSIGN(orphan, OpenOrphan(child));
+    if (orphan) times.emplace(orphan->get());
     if (hides && found.upper) {
       TRY(upper_->MakeWhiteout(gone.dir(), gone.name()));
       TRY(FaultPoint("rmdir.before_exchange"));
@@ -202,7 +207,7 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
         return Errno("rmdir");
       }
     }
-    Bury(child, std::move(orphan));
+    Bury(child, orphan);
     child->RemoveName(dir.get(), name);
     CountSubdirectory(*dir, -1);
     cache_->Erase(child->dir->key);

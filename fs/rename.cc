@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "fs/keep_times.h"
 #include "fs/log.h"
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
@@ -288,11 +289,13 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
   }
 
   SharedFd orphan;
+  std::optional<KeepTimes> times;     // of who has it open
   std::optional<Temporary> replaced;  // what ReplaceByEmptyDir() took away
   if (target) {
     TRY_ASSIGN(orphan, OpenOrphan(target));
   }
   if (target && target->IsDir() && ends.target_found.upper) {
+    if (orphan) times.emplace(orphan->get());
     replaced.emplace(*upper_);
     TRY(ReplaceByEmptyDir(target, to->get(), ends.new_name, *replaced));
   }
@@ -336,7 +339,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
   if (!target) return {};
   target->RemoveName(ends.new_parent.get(), ends.new_name);
   if (!target->IsDir()) return LostName(target, std::move(orphan));
-  Bury(target, std::move(orphan));
+  Bury(target, orphan);
   CountSubdirectory(*ends.new_parent, -1);
   cache_->Erase(target->dir->key);
   std::lock_guard moved(moved_mu_);

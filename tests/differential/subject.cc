@@ -36,6 +36,7 @@ Result<> MakeDir(const std::string& path) {
 Result<int> Run(const std::vector<std::string>& arguments) {
   std::vector<char*> argv;
   std::vector<std::string> copy = arguments;
+  argv.reserve(copy.size() + 1);
   for (std::string& argument : copy) argv.push_back(argument.data());
   argv.push_back(nullptr);
   pid_t pid = -1;

@@ -140,7 +140,7 @@ uint64_t BytesCopied(const WorkDir& work) {
 // True: stubs are made.
 class KernelForm : public ::testing::TestWithParam<bool> {
  protected:
-  WorkDir::Setup Setup() const {
+  WorkDir::Setup Described() const {
     return {.kind = Kind::kStack,
             .populate = PopulateBelow,
             .options = GetParam() ? "metacopy=on" : "",
@@ -158,7 +158,7 @@ class KernelForm : public ::testing::TestWithParam<bool> {
 };
 
 TEST_P(KernelForm, TheKernelShowsWhatWeWrote) {
-  WorkDir work(Setup());
+  WorkDir work(Described());
   std::string lower = work.LowerText();
   FirstChanges(work.path());
   EXPECT_EQ(TreeText(work.path(), false), Expected(false));
@@ -181,7 +181,7 @@ TEST_P(KernelForm, TheKernelShowsWhatWeWrote) {
 }
 
 TEST_P(KernelForm, WeShowWhatTheKernelWrote) {
-  WorkDir work(Setup());
+  WorkDir work(Described());
   work.Unmount();
   std::string view;
   {
@@ -236,7 +236,7 @@ TEST(Metacopy, IsOffWhereOthersReadTheUpper) {
 }
 
 TEST_P(KernelForm, IsNamedInTheLog) {
-  WorkDir work(Setup());
+  WorkDir work(Described());
   work.Unmount();
   std::string log = ReadFile(work.scratch() + "/log");
   EXPECT_NE(
@@ -251,7 +251,7 @@ TEST_P(KernelForm, IsNamedInTheLog) {
 // whiteouts in lowers.
 TEST_P(KernelForm, AnUpperIsALowerToo) {
   for (bool kernel : {false, true}) {
-    WorkDir work(Setup());
+    WorkDir work(Described());
     if (kernel) {
       work.Unmount();
       KernelOverlay overlay(work);
@@ -278,7 +278,7 @@ TEST_P(KernelForm, AnUpperIsALowerToo) {
 // What the index says of a file is the same, whoever wrote it.
 TEST_P(KernelForm, IndexesAreTheKernels) {
   std::vector<std::vector<std::string>> indexes;
-  WorkDir work(Setup());
+  WorkDir work(Described());
   for (bool kernel : {false, true}) {
     work.Unmount();
     ASSERT_TRUE(RemoveTree(AT_FDCWD, work.upper()));

@@ -527,6 +527,7 @@ TEST_P(Load, SixtyFourThreadsLoseNothing) {
   shared.root = work().path();
   for (int i = 0; i < kSlots; ++i) shared.slots[i] = shared.slot_dirs[i] = 1 - i % 2;
   std::vector<std::unique_ptr<Worker>> workers;
+  workers.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) workers.push_back(std::make_unique<Worker>(shared, i));
   {
     std::vector<std::jthread> threads;

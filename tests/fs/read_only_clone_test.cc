@@ -17,14 +17,14 @@ TEST(ReadOnlyClone, RefusesEveryWritableOpen) {
   WriteFile(scratch / "f", "lower");
   auto dir = OpenReadOnlyClone(scratch.path(), O_RDONLY);
   ASSERT_TRUE(dir) << dir.error().Message();
-  UniqueFd file(openat(dir->get(), "f", O_RDONLY));
+  UniqueFd file(openat(dir->get(), "f", O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(ReadFd(file.get()), "lower");
   for (int flags : {O_RDWR, O_WRONLY, O_RDONLY | O_TRUNC, O_RDWR | O_CREAT}) {
     EXPECT_EQ(openat(dir->get(), "f", flags, 0600), -1);
     EXPECT_EQ(errno, EROFS);
   }
   std::string again = "/proc/self/fd/" + std::to_string(file.get());
-  EXPECT_EQ(open(again.c_str(), O_RDWR), -1) << "as the kernel opens backing files";
+  EXPECT_EQ(open(again.c_str(), O_RDWR | O_CLOEXEC), -1) << "as the kernel opens backing files";
   EXPECT_EQ(errno, EROFS);
   WriteFile(scratch / "f", "changed outside");
   EXPECT_EQ(ReadFd(file.get()), "changed outside") << "a clone of the mount, not a copy";
