@@ -187,7 +187,8 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
     TRY(ChangeMode(fd->get(), *change.mode & 07777));
   }
   // Before the owner changes: the old group decides.
-  if (change.kill_suidgid && !change.size && !change.mode && S_ISREG(inode->type)) {
+  if (change.kill_suidgid && !change.size && !change.mode && !inode->IsDir() &&
+      !S_ISLNK(inode->type)) {
     bool capability_only = inode->capability_removed.exchange(false) && change.may_keep_suid;
     if (!capability_only) TRY(ClearSuid(fd->get(), *inode, change.kill_suidgid));
   }

@@ -180,6 +180,10 @@ TEST_P(Owner, ChownClearsSetuid) {
   ASSERT_EQ(Code(fs().Chmod("suid", 02745)), 0);
   ASSERT_EQ(Code(fs().Chown("suid", 6, 6)), 0);
   EXPECT_EQ(Mode("suid"), 02745u) << "without group execution it is mandatory locking's mark";
+  ASSERT_EQ(Code(fs().MakeNode("pipe", S_IFIFO | 0777, 0)), 0);
+  ASSERT_EQ(Code(fs().Chmod("pipe", 06777)), 0);
+  ASSERT_EQ(Code(fs().Chown("pipe", 5, 5)), 0);
+  EXPECT_EQ(Mode("pipe"), 0777u) << "of whatever is not a directory";
   ASSERT_EQ(Code(fs().Chown("shared", 6, 6)), 0);
   EXPECT_EQ(Mode("shared"), 02777u) << "not of directories";
 }
