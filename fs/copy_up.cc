@@ -102,6 +102,16 @@ Result<> Overlay::MarkImpure(Inode& dir, int dirfd) {
   return {};
 }
 
+Result<Overlay::DirCopy> Overlay::CopyDir(const Inode& dir, const Temporary& made) {
+  TRY_ASSIGN(struct stat st, lower_->Attr(dir.lower));
+  if (mkdirat(made.dir(), made.name().c_str(), 0700) != 0) return Errno("copy-up: mkdir");
+  TRY_ASSIGN(UniqueFd fd, OpenAt(made.dir(), made.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  TRY(ApplyLowerAttributes(fd.get(), dir, st, true));
+  struct stat own = {};
+  if (fstat(fd.get(), &own) != 0) return Errno("stat");
+  return DirCopy{std::move(fd), own.st_ino};
+}
+
 Result<> Overlay::EnsureUpperDir(const InodePtr& dir) {
   while (!dir->has_upper()) {
     Name name;
@@ -119,13 +129,8 @@ Result<> Overlay::EnsureUpperDir(const InodePtr& dir) {
       if (dir->dead) return Fail(ENOENT, "removed directory");
       if (dir->names.front().parent != parent || dir->names.front().name != name.name) continue;
     }
-    TRY_ASSIGN(struct stat st, lower_->Attr(dir->lower));
     Temporary made(*upper_);
-    if (mkdirat(made.dir(), made.name().c_str(), 0700) != 0) return Errno("copy-up: mkdir");
-    TRY_ASSIGN(UniqueFd fd, OpenAt(made.dir(), made.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    TRY(ApplyLowerAttributes(fd.get(), *dir, st, true));
-    struct stat own = {};
-    if (fstat(fd.get(), &own) != 0) return Errno("stat");
+    TRY_ASSIGN(DirCopy copy, CopyDir(*dir, made));
     TRY_ASSIGN(SharedFd into, UpperDir(parent));
     KeepTimes keep(into->get());
     TRY(MarkImpure(*parent, into->get()));
@@ -135,7 +140,7 @@ Result<> Overlay::EnsureUpperDir(const InodePtr& dir) {
       return Errno("copy-up: rename");
     }
     made.Commit();
-    dir->upper_ino.store(own.st_ino, std::memory_order_release);
+    dir->upper_ino.store(copy.upper_ino, std::memory_order_release);
     counters_.copy_ups.fetch_add(1, std::memory_order_relaxed);
   }
   return {};
@@ -148,16 +153,11 @@ Result<> Overlay::EnsureRemovedDir(const InodePtr& dir) {
   CopyTurn turn(inodes_, dir);
   if (!turn.held()) return Fail(kWouldWait, "copy-up");
   if (dir->has_upper()) return {};
-  TRY_ASSIGN(struct stat st, lower_->Attr(dir->lower));
   Temporary made(*upper_);
-  if (mkdirat(made.dir(), made.name().c_str(), 0700) != 0) return Errno("copy-up: mkdir");
-  TRY_ASSIGN(UniqueFd fd, OpenAt(made.dir(), made.name(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  TRY(ApplyLowerAttributes(fd.get(), *dir, st, true));
-  struct stat own = {};
-  if (fstat(fd.get(), &own) != 0) return Errno("stat");
+  TRY_ASSIGN(DirCopy copy, CopyDir(*dir, made));
   MutexLock lock(dir->mu);
-  dir->orphan = std::make_shared<const UniqueFd>(std::move(fd));
-  dir->upper_ino.store(own.st_ino, std::memory_order_release);
+  dir->orphan = std::make_shared<const UniqueFd>(std::move(copy.fd));
+  dir->upper_ino.store(copy.upper_ino, std::memory_order_release);
   return {};
 }
 

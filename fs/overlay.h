@@ -219,6 +219,12 @@ class Overlay {
 
   // copy_up.cc
   Result<> RequireUpper() const { return upper_ ? Result<>() : Fail(EROFS, "read-only mount"); }
+  struct DirCopy {
+    UniqueFd fd;
+    uint64_t upper_ino = 0;
+  };
+  // Makes `made` a directory with the attributes of the lower's `dir`, and nothing in it.
+  Result<DirCopy> CopyDir(const Inode& dir, const Temporary& made);
   // After these, has_upper() holds, and the upper's file has what is needed. No directory lock may
   // be held.
   Result<> EnsureUpperDir(const InodePtr& dir);
