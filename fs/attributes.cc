@@ -4,6 +4,7 @@
 
 #include "fs/dir_stream.h"
 #include "fs/overlay.h"
+#include "fs/patience.h"
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
 
@@ -13,12 +14,16 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   struct stat st = {};
   Data data;
   bool dead;
+  PartialCopyPtr partial;
   {
     MutexLock lock(inode->mu);
     if (inode->shown) return *inode->shown;
     data = inode->data;
     dead = inode->dead;
+    partial = inode->partial.copy;
   }
+  std::unique_lock<std::mutex> still;
+  if (partial) still = partial->HoldFile();
   if (!inode->has_upper()) {
     TRY_ASSIGN(st, lower_->Attr(inode->lower));
     if (behaviour_.static_nlink && inode->IsDir()) st.st_nlink = 1;
@@ -38,6 +43,7 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   if (inode->indexed) {
     st.st_nlink = static_cast<nlink_t>(static_cast<int64_t>(st.st_nlink) + inode->link_delta);
   }
+  if (data == Data::kPartial && st.st_nlink == 0) st.st_nlink = 1;  // it gets its name at the end
   if (dead) st.st_nlink = 0;
   return st;
 }
@@ -180,6 +186,7 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
   if (change.size && inode->IsDir()) return Fail(EISDIR, "truncate");
   Need need = !change.size ? Need::kAttributes : *change.size == 0 ? Need::kEmpty : Need::kData;
   TRY(EnsureUpper(inode, need));
+  if (change.size && (inode->pending || PartialOf(*inode))) TRY(RequirePatience("truncate"));
   TRY(FaultPoint("setattr.before_change"));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   if (change.mode) {
@@ -217,11 +224,13 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
     }
     if (change.kill_suidgid) TRY(ClearSuid(data->get(), *inode, change.kill_suidgid));
     TRY(ForgetCapability(data->get(), *inode));
-    if (ftruncate(data->get(), static_cast<off_t>(*change.size)) != 0) return Errno("truncate");
+    TRY(TruncateData(inode, data->get(), *change.size));
   }
   if (change.atime || change.mtime) {
     timespec times[2] = {change.atime.value_or(timespec{0, UTIME_OMIT}),
                          change.mtime.value_or(timespec{0, UTIME_OMIT})};
+    std::unique_lock<std::mutex> still;
+    if (PartialCopyPtr partial = PartialOf(*inode)) still = partial->HoldFile();
     if (utimensat(fd->get(), "", times, AT_EMPTY_PATH) != 0) return Errno("utimens");
   }
   TRY_ASSIGN(struct stat st, Attr(inode));

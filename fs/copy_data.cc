@@ -28,7 +28,9 @@ Result<> CopyThroughMemory(int from, int to, uint64_t offset, uint64_t length) {
   return {};
 }
 
-Result<> CopyExtent(int from, int to, uint64_t offset, uint64_t length) {
+}  // namespace
+
+Result<> CopyRange(int from, int to, uint64_t offset, uint64_t length) {
   while (length > 0) {
     off_t in = static_cast<off_t>(offset);
     off_t out = in;
@@ -46,19 +48,19 @@ Result<> CopyExtent(int from, int to, uint64_t offset, uint64_t length) {
   return {};
 }
 
-}  // namespace
-
-Result<uint64_t> CopyData(int from, int to, uint64_t size) {
+bool CloneData(int from, int to, uint64_t size) {
   struct stat st = {};
-  if (fstat(from, &st) != 0) return Errno("copy-up");
-  if (static_cast<uint64_t>(st.st_size) == size && ioctl(to, FICLONE, from) == 0) return 0;
-  if (ftruncate(to, static_cast<off_t>(size)) != 0) return Errno("copy-up");
-  uint64_t copied = 0;
+  return fstat(from, &st) == 0 && static_cast<uint64_t>(st.st_size) == size &&
+         ioctl(to, FICLONE, from) == 0;
+}
+
+Result<> ForEachExtent(int fd, uint64_t size,
+                       const std::function<Result<>(uint64_t start, uint64_t end)>& visit) {
   for (uint64_t offset = 0; offset < size;) {
-    off_t data = lseek(from, static_cast<off_t>(offset), SEEK_DATA);
+    off_t data = lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
     if (data < 0 && errno == ENXIO) break;  // a hole up to the end
     off_t hole = -1;
-    if (data >= 0) hole = lseek(from, data, SEEK_HOLE);
+    if (data >= 0) hole = lseek(fd, data, SEEK_HOLE);
     if (data < 0 || hole < 0) {  // not supported
       data = static_cast<off_t>(offset);
       hole = static_cast<off_t>(size);
@@ -66,11 +68,35 @@ Result<uint64_t> CopyData(int from, int to, uint64_t size) {
     uint64_t start = static_cast<uint64_t>(data);
     uint64_t end = std::min(static_cast<uint64_t>(hole), size);
     if (start >= size) break;
-    TRY(CopyExtent(from, to, start, end - start));
-    copied += end - start;
+    TRY(visit(start, end));
     offset = end;
   }
+  return {};
+}
+
+Result<uint64_t> CopyData(int from, int to, uint64_t size) {
+  if (ftruncate(to, static_cast<off_t>(size)) != 0) return Errno("copy-up");
+  uint64_t copied = 0;
+  TRY(ForEachExtent(from, size, [&](uint64_t start, uint64_t end) -> Result<> {
+    copied += end - start;
+    return CopyRange(from, to, start, end - start);
+  }));
   return copied;
+}
+
+Result<bool> CopyIsWhole(int from, int copy, uint64_t size) {
+  struct stat st = {};
+  if (fstat(copy, &st) != 0) return Errno("copy-up");
+  if (static_cast<uint64_t>(st.st_size) < size) return false;
+  bool whole = true;
+  TRY(ForEachExtent(from, size, [&](uint64_t start, uint64_t end) -> Result<> {
+    if (!whole) return {};
+    off_t hole = lseek(copy, static_cast<off_t>(start), SEEK_HOLE);
+    if (hole < 0 && errno != EINVAL) return Errno("copy-up");
+    whole = hole < 0 || static_cast<uint64_t>(hole) >= end;
+    return {};
+  }));
+  return whole;
 }
 
 }  // namespace veneer::fs

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "fs/copy_data.h"
+#include "fs/copy_turn.h"
 #include "fs/keep_times.h"
 #include "fs/overlay.h"
 #include "fs/patience.h"
@@ -29,32 +30,6 @@ Result<> EmptyStub(int fd, off_t size) {
 }
 
 }  // namespace
-
-// The right to copy one inode up, once nobody else has it.
-class Overlay::CopyTurn {
- public:
-  CopyTurn(InodeTable& table, const InodePtr& inode) : table_(table), inode_(inode) {
-    MutexLock lock(inode_->mu);
-    while (inode_->copying && !Impatient::Now()) table_.copied(*inode_).Wait(inode_->mu);
-    held_ = !inode_->copying;
-    inode_->copying = true;
-  }
-  bool held() const { return held_; }  // false: the thread is Impatient, and somebody else copies
-  ~CopyTurn() {
-    if (!held_) return;
-    MutexLock lock(inode_->mu);
-    inode_->copying = false;
-    inode_->shown.reset();
-    table_.copied(*inode_).NotifyAll();
-  }
-  CopyTurn(const CopyTurn&) = delete;
-  CopyTurn& operator=(const CopyTurn&) = delete;
-
- private:
-  InodeTable& table_;
-  const InodePtr inode_;
-  bool held_ = false;
-};
 
 // The owner first (changing it clears setuid and capabilities), times last (everything changes
 // them).
@@ -171,33 +146,54 @@ Result<> Overlay::EnsureUpper(const InodePtr& inode, Need need) {
     return removed ? EnsureRemovedDir(inode) : EnsureUpperDir(inode);
   }
   auto satisfied = [&]() REQUIRES_LOCK(inode->mu) {
-    if (inode->copying || !inode->has_upper()) return false;
-    return inode->data == Data::kUpper || (inode->data == Data::kStub && need == Need::kAttributes);
+    if (!inode->has_upper()) return false;
+    if (inode->data == Data::kPartial) return need != Need::kPlaced || inode->partial.placed;
+    if (inode->copying) return false;
+    return inode->data == Data::kUpper || need == Need::kAttributes || need == Need::kPlaced;
   };
   {
     MutexLock lock(inode->mu);
     if (satisfied()) return {};
   }
-  CopyTurn turn(inodes_, inode);
-  if (!turn.held()) return Fail(kWouldWait, "copy-up");
-  bool stub;
+  bool begun;
+  {
+    CopyTurn turn(inodes_, inode);
+    if (!turn.held()) return Fail(kWouldWait, "copy-up");
+    bool partial = PartialOf(*inode) != nullptr;
+    TRY(CopyUpInTurn(inode, need));
+    begun = !partial && PartialOf(*inode);
+  }
+  if (begun) to_fill_->Add(inode);
+  return need == Need::kPlaced && begun ? AwaitWhole(inode) : Result<>();
+}
+
+Result<> Overlay::CopyUpInTurn(const InodePtr& inode, Need need) {
+  bool attributes = need == Need::kAttributes || need == Need::kPlaced;
+  Data data;
+  bool placed;
   {
     MutexLock lock(inode->mu);
-    stub = inode->has_upper() && inode->data == Data::kStub;
-    if (inode->has_upper() && (!stub || need == Need::kAttributes)) return {};
+    data = inode->has_upper() ? inode->data : Data::kLower;
+    placed = inode->partial.placed;
   }
-  return stub ? FillStub(inode, need) : CopyUpFile(inode, need);
+  if (!inode->has_upper()) return CopyUpFile(inode, attributes ? Need::kAttributes : need);
+  if (data == Data::kPartial && need == Need::kPlaced && !placed) {
+    TRY(RequirePatience("copy-up"));
+    return FinishPartial(inode);
+  }
+  return data == Data::kStub && !attributes ? FillStub(inode, need) : Result<>();
 }
 
 void Overlay::Publish(const InodePtr& inode, uint64_t upper_ino, Data data, UniqueFd fd) {
   BackingPtr old;  // closed after the lock
   MutexLock lock(inode->mu);
   inode->data = data;
+  inode->partial = {};
   inode->upper_ino.store(upper_ino, std::memory_order_release);
   if (data != Data::kUpper || inode->opens == 0) return;
   old = std::move(inode->backing);
-  inode->backing =
-      std::make_shared<const Backing>(Backing{std::move(fd), /*upper=*/true, /*writable=*/true});
+  inode->backing = std::make_shared<const Backing>(
+      Backing{.fd = std::move(fd), .upper = true, .writable = true});
 }
 
 Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
@@ -249,23 +245,35 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
     TRY(RequirePatience("copy-up"));
     TRY(FaultPoint("copy_up.before_data"));
     TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
-    TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
-    counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
+    auto size = static_cast<uint64_t>(st.st_size);
+    if (!CloneData(from.get(), fd.get(), size)) {
+      TRY_ASSIGN(bool begun, CopyUpInPart(inode, from, st));
+      if (begun) return {};
+      TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), size));
+      counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
+    }
   }
   TRY(ApplyLowerAttributes(fd.get(), *inode, st, need != Need::kEmpty));
-  // The name must not come before the data; attributes and the name are in order in the host's
-  // journal.
+  // The name must not come before the data, or only with a mark that says so; attributes and the
+  // name are in order in the host's journal.
+  bool waits = false;
   if (copies && !upper_->is_volatile()) {
     TRY(FaultPoint("copy_up.before_sync"));
-    if (fdatasync(fd.get()) != 0) return Errno("copy-up: sync");
+    TRY_ASSIGN(waits, MarkPending(fd.get(), *inode));
+    if (!waits && fdatasync(fd.get()) != 0) return Errno("copy-up: sync");
   }
   struct stat own = {};
   if (fstat(fd.get(), &own) != 0) return Errno("stat");
   TRY_ASSIGN(SharedFd into, Place(inode, made, st));
+  inode->pending = waits;
   Publish(inode, own.st_ino, data, std::move(fd));
   counters_.copy_ups.fetch_add(1, std::memory_order_relaxed);
   TRY(FaultPoint("copy_up.after_rename"));
-  if (copies && into) TRY(upper_->SyncDir(into->get()));
+  if (waits) {
+    to_settle_->Add(inode);
+  } else if (copies && into) {
+    TRY(upper_->SyncDir(into->get()));
+  }
   return {};
 }
 
@@ -285,44 +293,48 @@ Result<SharedFd> Overlay::Place(const InodePtr& inode, Temporary& file, const st
       return lower_->KnowsNames() ? PlaceAllNames(inode, file) : PlaceIndexed(inode, file, st);
     }
   }
+  TRY_ASSIGN(SharedFd into, PlaceOneName(inode, [&](int dirfd, const char* name) -> Result<> {
+               if (renameat2(file.dir(), file.name().c_str(), dirfd, name, RENAME_NOREPLACE) != 0) {
+                 return Errno("copy-up: rename");
+               }
+               file.Commit();
+               return {};
+             }));
+  if (into) return into;
+  // Unlinked, and still open somewhere.
+  TRY_ASSIGN(UniqueFd fd, OpenAt(file.dir(), file.name(), O_PATH | O_NOFOLLOW));
+  MutexLock lock(inode->mu);
+  inode->orphan = std::make_shared<const UniqueFd>(std::move(fd));
+  return SharedFd();
+}
+
+Result<SharedFd> Overlay::PlaceOneName(const InodePtr& inode, const Put& put) {
   for (;;) {
     Name name;
     {
       MutexLock lock(inode->mu);
       if (!inode->names.empty()) name = inode->names.front();
     }
-    if (!name.parent) {  // unlinked, and still open somewhere
-      TRY_ASSIGN(UniqueFd fd, OpenAt(file.dir(), file.name(), O_PATH | O_NOFOLLOW));
-      MutexLock lock(inode->mu);
-      inode->orphan = std::make_shared<const UniqueFd>(std::move(fd));
-      return SharedFd();
-    }
+    if (!name.parent) return SharedFd();
     TRY(EnsureUpperDir(name.parent));
-    SharedFd into;
+    WriteLock entries(name.parent->dir->entries);
     {
-      WriteLock entries(name.parent->dir->entries);
-      {
-        MutexLock lock(inode->mu);
-        if (std::none_of(inode->names.begin(), inode->names.end(), [&](const Name& n) {
-              return n.parent == name.parent && n.name == name.name;
-            })) {
-          continue;  // renamed or unlinked meanwhile
-        }
+      MutexLock lock(inode->mu);
+      if (std::none_of(inode->names.begin(), inode->names.end(), [&](const Name& n) {
+            return n.parent == name.parent && n.name == name.name;
+          })) {
+        continue;  // renamed or unlinked meanwhile
       }
-      TRY_ASSIGN(into, UpperDir(name.parent));
-      KeepTimes keep(into->get());
-      TRY(MarkImpure(*name.parent, into->get()));
-      TRY(FaultPoint("copy_up.before_rename"));
-      if (renameat2(file.dir(), file.name().c_str(), into->get(), name.name.c_str(),
-                    RENAME_NOREPLACE) != 0) {
-        return Errno("copy-up: rename");
-      }
-      file.Commit();
-      // Whoever looks the name up from here on finds the upper's file: the inode must know of it.
-      struct stat own = {};
-      if (fstatat(into->get(), name.name.c_str(), &own, AT_SYMLINK_NOFOLLOW) == 0) {
-        inode->upper_ino.store(own.st_ino, std::memory_order_release);
-      }
+    }
+    TRY_ASSIGN(SharedFd into, UpperDir(name.parent));
+    KeepTimes keep(into->get());
+    TRY(MarkImpure(*name.parent, into->get()));
+    TRY(FaultPoint("copy_up.before_rename"));
+    TRY(put(into->get(), name.name.c_str()));
+    // Whoever looks the name up from here on finds the upper's file: the inode must know of it.
+    struct stat own = {};
+    if (fstatat(into->get(), name.name.c_str(), &own, AT_SYMLINK_NOFOLLOW) == 0) {
+      inode->upper_ino.store(own.st_ino, std::memory_order_release);
     }
     return into;
   }
@@ -331,7 +343,9 @@ Result<SharedFd> Overlay::Place(const InodePtr& inode, Temporary& file, const st
 Result<> Overlay::AnchorStub(const InodePtr& inode) {
   {
     MutexLock lock(inode->mu);
-    if (inode->data != Data::kStub || !inode->lower) return {};
+    bool stub =
+        inode->data == Data::kStub || (inode->data == Data::kPartial && inode->partial.placed);
+    if (!stub || !inode->lower) return {};
   }
   TRY_ASSIGN(auto mark, lower_->MarkOf(inode->lower));
   if (!mark || !mark->redirect) return {};
@@ -340,8 +354,21 @@ Result<> Overlay::AnchorStub(const InodePtr& inode) {
                          *mark->redirect);
 }
 
+// The stub has its data.
+Result<> Overlay::RemoveStubMark(const InodePtr& inode, int fd, bool waits) {
+  TRY(FaultPoint("copy_up.before_mark_removed"));
+  std::string path = FdPath(fd);
+  TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kMetacopy));
+  if (!waits) inode->mark_removal = Inode::kMarkRemoved;
+  // Left behind, it would mean nothing.
+  if (!lower_->KnowsNames())
+    (void)upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kRedirect);
+  return {};
+}
+
 // Brings the data into a stub, in place, so that all its names have it. Until the marker is gone
-// the lower's data counts; the marker goes when the data is durable.
+// the lower's data counts; the marker goes when the data is durable, or another says that it may
+// not be.
 Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   if (need != Need::kEmpty) TRY(RequirePatience("copy-up"));
   TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_RDWR));
@@ -360,44 +387,49 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     MutexLock lock(inode->mu);
     inode->shown = std::make_unique<struct stat>(shown);
   }
-  // Writing clears capabilities; bringing data up is not the user's write.
-  TRY_ASSIGN(auto capability, FindXattr(path, "security.capability", XattrPath::kMagicLink));
-  Result<> filled;
-  if (need == Need::kEmpty) {
-    if (ftruncate(fd.get(), 0) != 0) return Errno("truncate");
-  } else {
-    filled = [&]() -> Result<> {
-      TRY(FaultPoint("copy_up.before_stub_data"));
-      if (!inode->lower) return Fail(EIO, "data of a stub");
-      TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
-      // A crash may have brought the marker back over bytes that were written later: the lower's
-      // holes must not show them.
-      TRY(EmptyStub(fd.get(), st.st_size));
-      TRY(FaultPoint("copy_up.after_stub_emptied"));
-      TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), static_cast<uint64_t>(st.st_size)));
-      counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
-      return FaultPoint("copy_up.after_stub_data");
-    }();
-  }
-  if (capability) {
-    TRY(fs::SetXattr(path, "security.capability", *capability, 0, XattrPath::kMagicLink));
-  }
   timespec times[2] = {st.st_atim, st.st_mtim};
-  if (need != Need::kEmpty && futimens(fd.get(), times) != 0) return Errno("copy-up: times");
+  if (need == Need::kEmpty) {
+    TRY(KeepingXattr(path, "security.capability", XattrPath::kMagicLink, [&]() -> Result<> {
+      if (ftruncate(fd.get(), 0) != 0) return Errno("truncate");
+      return {};
+    }));
+    TRY(RemoveStubMark(inode, fd.get(), false));
+    Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
+    return FaultPoint("copy_up.after_mark_removed");
+  }
+  bool begun = false;
+  // Writing clears capabilities; bringing data up is not the user's write.
+  auto filled = KeepingXattr(path, "security.capability", XattrPath::kMagicLink, [&]() -> Result<> {
+    TRY(FaultPoint("copy_up.before_stub_data"));
+    if (!inode->lower) return Fail(EIO, "data of a stub");
+    TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));
+    // A crash may have brought the marker back over bytes that were written later: the lower's
+    // holes must not show them.
+    TRY(EmptyStub(fd.get(), st.st_size));
+    TRY(FaultPoint("copy_up.after_stub_emptied"));
+    auto size = static_cast<uint64_t>(st.st_size);
+    if (CloneData(from.get(), fd.get(), size)) return {};
+    TRY_ASSIGN(begun, FillStubInPart(inode, from, fd.get(), size));
+    if (begun) return {};
+    TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), size));
+    counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
+    return FaultPoint("copy_up.after_stub_data");
+  });
+  if (futimens(fd.get(), times) != 0) return Errno("copy-up: times");
+  if (begun) return {};
   if (!filled) {  // the stub stays one: give its blocks back
     if (EmptyStub(fd.get(), st.st_size)) futimens(fd.get(), times);
     return filled;
   }
-  if (need != Need::kEmpty && !upper_->is_volatile() && fdatasync(fd.get()) != 0) {
-    return Errno("copy-up: sync");
+  bool waits = false;
+  if (!upper_->is_volatile()) {
+    TRY_ASSIGN(waits, MarkPending(fd.get(), *inode));
+    if (!waits && fdatasync(fd.get()) != 0) return Errno("copy-up: sync");
   }
-  TRY(FaultPoint("copy_up.before_mark_removed"));
-  TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kMetacopy));
-  inode->mark_removal = Inode::kMarkRemoved;
-  // Left behind, it would mean nothing.
-  if (!lower_->KnowsNames())
-    (void)upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kRedirect);
+  TRY(RemoveStubMark(inode, fd.get(), waits));
+  inode->pending = waits;
   Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
+  if (waits) to_settle_->Add(inode);
   return FaultPoint("copy_up.after_mark_removed");
 }
 

@@ -226,7 +226,7 @@ Result<Entry> Overlay::Link(NodeId node, NodeId new_parent, const std::string& n
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   TRY_ASSIGN(InodePtr dir, inodes_.Find(new_parent));
   if (inode->IsDir()) return Fail(EPERM, "link");
-  TRY(EnsureUpper(inode, Need::kAttributes));
+  TRY(EnsureUpper(inode, Need::kPlaced));
   TRY(AnchorStub(inode));
   struct stat st = {};
   TRY(MakeEntry(

@@ -55,13 +55,14 @@ Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, int flags) {
   };
   for (;;) {
     Data data;
+    Backing made;
     {
       MutexLock lock(inode->mu);
       data = inode->data;
       if (serves(inode->backing)) return inode->backing;
+      made.partial = inode->partial.copy;
     }
-    Backing made;
-    if (data == Data::kUpper) {
+    if (data == Data::kUpper || data == Data::kPartial) {
       made.upper = true;
       made.writable = writable;
       TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_PATH));
@@ -96,7 +97,8 @@ HandleId Overlay::NewFile(const InodePtr& inode, int flags, UniqueFd fd) {
     MutexLock lock(inode->mu);
     ++inode->opens;
     if (!inode->backing) {
-      inode->backing = std::make_shared<const Backing>(Backing{std::move(fd), true, true});
+      inode->backing = std::make_shared<const Backing>(
+          Backing{.fd = std::move(fd), .upper = true, .writable = true});
     }
   }
   return handles_.Add(std::move(handle));
@@ -128,14 +130,14 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, const KillSuid& kill_suid
     // One opened earlier may serve, which does not tell what the file allows now.
     if (writable) TRY(MayOpenToWrite(backing->fd.get(), flags));
     // Passthrough writes of such a handle are synced by the kernel, which knows of no marker.
-    if (writable && (flags & O_DSYNC) != 0 && inode->mark_removal != Inode::kMarkSettled) {
+    if (writable && (flags & O_DSYNC) != 0 &&
+        (inode->pending || inode->mark_removal != Inode::kMarkSettled)) {
       TRY(Fsync(id, false));
     }
     if (!truncate) return {};
     if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode, kill_suidgid));
     TRY(ForgetCapability(backing->fd.get(), *inode));
-    if (ftruncate(backing->fd.get(), 0) != 0) return Errno("truncate");
-    return {};
+    return TruncateData(inode, backing->fd.get(), 0);
   }();
   if (!opened) {
     Release(id);
@@ -163,6 +165,8 @@ SharedFd Overlay::FinalData(HandleId id) {
   {
     MutexLock lock(inode.mu);
     if (!inode.backing || (inode.data != Data::kUpper && !read_only())) return nullptr;
+    // msync(2) of a mapping would not pass us, who know of the marker.
+    if (inode.pending) return nullptr;
     backing = inode.backing;
   }
   // Where the host does not know a file's mode and capabilities, it cannot see to it that writing
@@ -191,6 +195,10 @@ Result<BackingPtr> Overlay::WritableBackingOf(HandleId id, InodePtr* inode) {
 
 Result<size_t> Overlay::Read(HandleId handle, void* buffer, size_t size, uint64_t offset) {
   TRY_ASSIGN(BackingPtr backing, BackingOf(handle));
+  if (backing->partial) {
+    TRY(RequirePatience("read"));
+    return backing->partial->Read(buffer, size, offset);
+  }
   return Impatient::Now() ? ReadCached(backing->fd.get(), buffer, size, offset)
                           : PreadUpTo(backing->fd.get(), buffer, size, offset);
 }
@@ -200,8 +208,10 @@ Result<size_t> Overlay::Write(HandleId handle, std::string_view data, uint64_t o
   TRY_ASSIGN(Passage passage, gate_.Enter());
   InodePtr inode;
   TRY_ASSIGN(BackingPtr backing, WritableBackingOf(handle, &inode));
+  if (backing->partial) TRY(RequirePatience("write"));
   if (kill_suidgid) TRY(ClearSuid(backing->fd.get(), *inode, kill_suidgid));
   TRY(ForgetCapability(backing->fd.get(), *inode));
+  if (backing->partial) return backing->partial->Write(data, offset);
   size_t done = 0;
   while (done < data.size()) {
     ssize_t n = pwrite(backing->fd.get(), data.data() + done, data.size() - done,
@@ -217,6 +227,9 @@ Result<size_t> Overlay::Write(HandleId handle, std::string_view data, uint64_t o
 Result<> Overlay::Fsync(HandleId id, bool data_only) {
   TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
   if (!upper_ || upper_->is_volatile() || !handle->inode->has_upper()) return {};
+  TRY(AwaitWhole(handle->inode));
+  bool settles = handle->inode->pending;
+  TRY(Settle(handle->inode));
   BackingPtr backing;
   {
     MutexLock lock(handle->inode->mu);
@@ -235,13 +248,30 @@ Result<> Overlay::Fsync(HandleId id, bool data_only) {
   if (removal != Inode::kMarkSettled) {
     inode.mark_removal.compare_exchange_strong(removal, Inode::kMarkSettled);
   }
-  return {};
+  return settles ? SyncParent(inode) : Result<>();
+}
+
+// Where the copy-up put the file; one that was renamed since has its rename's directory.
+Result<> Overlay::SyncParent(Inode& inode) {
+  Name name;
+  {
+    MutexLock lock(inode.mu);
+    if (inode.names.empty()) return {};
+    name = inode.names.front();
+  }
+  auto dir = UpperDir(name.parent);
+  if (!dir && dir.error().code() == ENOENT) return {};  // removed
+  if (!dir) return std::unexpected(std::move(dir).error());
+  return upper_->SyncDir((*dir)->get());
 }
 
 Result<> Overlay::Fallocate(HandleId handle, int mode, uint64_t offset, uint64_t length) {
   TRY_ASSIGN(Passage passage, gate_.Enter());
   InodePtr inode;
   TRY_ASSIGN(BackingPtr backing, WritableBackingOf(handle, &inode));
+  // Holes would be taken for data that has not come.
+  TRY(AwaitWhole(inode));
+  TRY(Settle(inode));
   if (fallocate(backing->fd.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) !=
       0) {
     return Errno("fallocate");
@@ -252,6 +282,13 @@ Result<> Overlay::Fallocate(HandleId handle, int mode, uint64_t offset, uint64_t
 Result<uint64_t> Overlay::Seek(HandleId handle, uint64_t offset, int whence) {
   TRY_ASSIGN(BackingPtr backing, BackingOf(handle));
   if (whence != SEEK_DATA && whence != SEEK_HOLE) return Fail(EINVAL, "lseek");
+  if (backing->partial) {  // all of it is data as long as nobody can tell
+    struct stat st = {};
+    if (fstat(backing->fd.get(), &st) != 0) return Errno("lseek");
+    auto size = static_cast<uint64_t>(st.st_size);
+    if (offset >= size) return Fail(ENXIO, "lseek");
+    return whence == SEEK_DATA ? offset : size;
+  }
   // The descriptor is shared, but nobody uses its position.
   off_t found = lseek(backing->fd.get(), static_cast<off_t>(offset), whence);
   if (found < 0) return Errno("lseek");
@@ -261,8 +298,11 @@ Result<uint64_t> Overlay::Seek(HandleId handle, uint64_t offset, int whence) {
 Result<size_t> Overlay::CopyFileRange(HandleId in, uint64_t offset_in, HandleId out,
                                       uint64_t offset_out, size_t length) {
   TRY_ASSIGN(Passage passage, gate_.Enter());
+  TRY_ASSIGN(HandlePtr source, handles_.Find(in));
   InodePtr inode;
   TRY_ASSIGN(BackingPtr to, WritableBackingOf(out, &inode));
+  TRY(AwaitWhole(source->inode));
+  TRY(AwaitWhole(inode));
   TRY_ASSIGN(BackingPtr from, BackingOf(in));
   off_t from_offset = static_cast<off_t>(offset_in);
   off_t to_offset = static_cast<off_t>(offset_out);
@@ -284,6 +324,7 @@ Result<> Overlay::FileIoctl(NodeId node, unsigned request, void* argument) {
     TRY_ASSIGN(Passage entered, gate_.Enter());
     passage.emplace(std::move(entered));
     TRY(EnsureUpper(inode, Need::kData));
+    TRY(AwaitWhole(inode));
   } else if (!inode->has_upper()) {  // the lower's flags are its owner's business
     memset(argument, 0, request == FS_IOC_GETFLAGS ? sizeof(int) : sizeof(struct fsxattr));
     return {};

@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "fs/fd_cache.h"
+#include "fs/freeze_gate.h"
 #include "fs/lower.h"
+#include "fs/partial_copy.h"
 #include "fs/types.h"
 #include "store/base/mutex.h"
 
@@ -29,18 +31,28 @@ using InodePtr = std::shared_ptr<Inode>;
 // swaps it in.
 struct Backing {
   UniqueFd fd;
-  bool upper = false;     // the upper's file: its attributes count
-  bool writable = false;  // opened O_RDWR
-  bool appends = false;   // and O_APPEND: the file is append-only
+  bool upper = false;                // the upper's file: its attributes count
+  bool writable = false;             // opened O_RDWR
+  bool appends = false;              // and O_APPEND: the file is append-only
+  PartialCopyPtr partial = nullptr;  // data goes through it
 };
 using BackingPtr = std::shared_ptr<const Backing>;
 
-// Where a regular file's data and attributes are. Only the transitions kLower → kStub → kUpper and
-// kLower → kUpper exist.
+// Where a regular file's data and attributes are. It goes down this list only, over as few or many
+// of them as it likes.
 enum class Data : uint8_t {
-  kLower,  // all in the lower
-  kStub,   // attributes in the upper, data in the lower (store mounts)
-  kUpper,  // all in the upper
+  kLower,    // all in the lower
+  kStub,     // attributes in the upper, data in the lower
+  kPartial,  // attributes in the upper, data coming (PartialFile)
+  kUpper,    // all in the upper
+};
+
+// What a file in state kPartial has.
+struct PartialFile {
+  PartialCopyPtr copy;
+  bool placed = false;  // it was a stub: the upper has it under its names already
+  // Freezing waits until the data is there.
+  std::shared_ptr<Passage> passage;
 };
 
 struct Name {
@@ -85,6 +97,9 @@ class Inode : public std::enable_shared_from_this<Inode> {
   // set once, so that a removal meanwhile is not missed.
   enum MarkRemoval { kMarkSettled, kMarkRemovedBefore, kMarkRemoved };
   std::atomic<MarkRemoval> mark_removal{kMarkSettled};
+  // The upper's file carries `veneer.pending`: its data was copied and may not be durable yet. Set
+  // before the data is kUpper, and cleared after the marker is gone.
+  std::atomic<bool> pending{false};
   // False once it is known that a write need not clear setuid, setgid.
   std::atomic<bool> maybe_suid{true};
   // The last change was the removal of its capabilities.
@@ -98,8 +113,9 @@ class Inode : public std::enable_shared_from_this<Inode> {
   bool copying GUARDED_BY(mu) = false;     // a copy-up runs; waiters wait on InodeTable::copied
   Data data GUARDED_BY(mu) = Data::kLower;
   uint32_t opens GUARDED_BY(mu) = 0;
-  BackingPtr backing GUARDED_BY(mu);  // while there are open handles
-  // The upper file or directory of an inode without names, dead or not.
+  BackingPtr backing GUARDED_BY(mu);   // while there are open handles
+  PartialFile partial GUARDED_BY(mu);  // where `data` is kPartial
+  // The upper file or directory of an inode without names, dead or not, or not yet placed.
   SharedFd orphan GUARDED_BY(mu);
   // The attributes to show while `copying` disturbs those of the file.
   std::unique_ptr<struct stat> shown GUARDED_BY(mu);

@@ -12,16 +12,34 @@
 
 namespace veneer::fs {
 
+namespace {
+
+// How long, and for how many files, a copy-up may have to be done again after a crash: the pace of
+// the host's own journal.
+constexpr std::chrono::milliseconds kSettleAfter{5000};
+constexpr size_t kSettleMost = 4096;
+
+}  // namespace
+
 Overlay::Overlay(Parts parts)
     : cache_(std::move(parts.cache)),
       lower_(std::move(parts.lower)),
       upper_(std::move(parts.upper)),
       ownership_(std::move(parts.ownership)),
       behaviour_(parts.behaviour),
-      inodes_(cache_.get()) {}
+      inodes_(cache_.get()) {
+  if (!upper_) return;
+  to_settle_ = std::make_unique<InodeQueue>(
+      [this](const std::vector<InodePtr>& batch) { SettleBatch(batch); }, kSettleAfter,
+      kSettleMost);
+  to_fill_ =
+      std::make_unique<InodeQueue>([this](const std::vector<InodePtr>& batch) { FillBatch(batch); },
+                                   std::chrono::milliseconds(0), 1);
+}
 
 // Inodes refer to each other and to the descriptor cache: they go before it does.
 Overlay::~Overlay() {
+  Finish();
   if (upper_) upper_->Unlock();  // forgetting a million inodes takes time; nobody waits for that
   moved_.clear();
   inodes_.Clear();
@@ -38,6 +56,7 @@ Result<> Overlay::Start() {
   Found found;
   TRY_ASSIGN(found.lower, lower_->Root());
   if (upper_) {
+    TRY(RecoverPending());
     if (lower_->KnowsNames()) {
       TRY_ASSIGN(journals_, upper_->OpenWorkFolder(markers::kWorkLinks));
       TRY(FinishLinkJournals());
@@ -95,6 +114,7 @@ std::string Overlay::UpperForm() const {
 // it all.
 Result<> Overlay::Sync() {
   if (!upper_) return {};
+  TRY(SettleAll());
   return upper_->SyncAll();
 }
 

@@ -32,6 +32,7 @@
 #include "fs/freeze_gate.h"
 #include "fs/handle.h"
 #include "fs/inode.h"
+#include "fs/inode_queue.h"
 #include "fs/link_index.h"
 #include "fs/lower.h"
 #include "fs/ownership.h"
@@ -169,8 +170,9 @@ class Overlay {
     LowerRef lower;         // the lower's entry: the file, or what a directory merges with
     bool exists() const { return upper || lower; }
   };
-  // What a change needs of a file's copy in the upper.
-  enum class Need { kAttributes, kData, kEmpty };
+  // What a change needs of a file's copy in the upper: its attributes; the same, in its place under
+  // its names; data that can be written to, if not all of it yet; or none of its data.
+  enum class Need { kAttributes, kPlaced, kData, kEmpty };
   class CopyTurn;
   struct RenameEnds;
 
@@ -230,14 +232,49 @@ class Overlay {
   Result<> EnsureUpperDir(const InodePtr& dir);
   Result<> EnsureRemovedDir(const InodePtr& dir);
   Result<> EnsureUpper(const InodePtr& inode, Need need);
+  Result<> CopyUpInTurn(const InodePtr& inode, Need need);
   Result<> CopyUpFile(const InodePtr& inode, Need need);
   Result<> FillStub(const InodePtr& inode, Need need);
   // Before a stub's name changes or is joined by another: its data must be found from there too.
   Result<> AnchorStub(const InodePtr& inode);
   Result<> ApplyLowerAttributes(int fd, const Inode& inode, const struct stat& st, bool times);
   Result<SharedFd> Place(const InodePtr& inode, Temporary& file, const struct stat& st);
+  // Gives the file its one name by `put`, and returns the directory; null where it has lost it.
+  using Put = std::function<Result<>(int dirfd, const char* name)>;
+  Result<SharedFd> PlaceOneName(const InodePtr& inode, const Put& put);
+  // `waits`: the file has the marker `veneer.pending` instead.
+  Result<> RemoveStubMark(const InodePtr& inode, int fd, bool waits);
   Result<> MarkImpure(Inode& dir, int dirfd);
   void Publish(const InodePtr& inode, uint64_t upper_ino, Data data, UniqueFd fd);
+
+  // partial_copy_up.cc: large files, block by block. The first four REQUIRE the inode's turn
+  // (CopyTurn). False: it cannot be done so, and nothing was done; true: data is kPartial now.
+  Result<bool> CopyUpInPart(const InodePtr& inode, const UniqueFd& from, const struct stat& st);
+  Result<bool> FillStubInPart(const InodePtr& inode, const UniqueFd& from, int to, uint64_t size);
+  // `to`: all hole.
+  Result<bool> BeginPartial(const InodePtr& inode, const UniqueFd& from, int to, uint64_t size,
+                            bool placed);
+  Result<> FinishPartial(const InodePtr& inode);
+  void FillBatch(const std::vector<InodePtr>& batch);
+  // Returns when the file's data is all in the upper, if it is on its way.
+  Result<> AwaitWhole(const InodePtr& inode);
+  PartialCopyPtr PartialOf(Inode& inode);
+
+  // settle.cc: copies that are durable later.
+  // Writes the marker. False: the copy cannot wait, and must be synced now.
+  Result<bool> MarkPending(int fd, const Inode& inode);
+  // Makes the file's data durable now. REQUIRES: patience.
+  Result<> Settle(const InodePtr& inode);
+  Result<> Unmark(const InodePtr& inode);  // REQUIRES: its data is durable
+  void SettleBatch(const std::vector<InodePtr>& batch);
+  // Cuts the upper's file; whether it is whole is known by its size until it is settled.
+  Result<> TruncateData(const InodePtr& inode, int fd, uint64_t size);
+  Result<> RecoverPending();
+  Result<> RecoverTree(SharedFd dir);
+  Result<> RecoverFile(int dirfd, const std::string& name);
+  Result<> RefillStub(int from, int to, uint64_t size);
+  Result<> SettleAll();  // an error: of what was done since the last call
+  void Finish();
 
   // chain_links.cc: lower inodes with several names, in a store mount.
   Result<SharedFd> PlaceAllNames(const InodePtr& inode, Temporary& file);
@@ -300,6 +337,7 @@ class Overlay {
   Result<BackingPtr> BackingOf(HandleId handle);
   HandleId NewFile(const InodePtr& inode, int flags, UniqueFd fd);  // `fd`: the upper's, O_RDWR
   Result<BackingPtr> WritableBackingOf(HandleId handle, InodePtr* inode);
+  Result<> SyncParent(Inode& inode);
 
   // directory.cc
   Result<std::vector<DirItem>> List(const InodePtr& dir);
@@ -329,6 +367,13 @@ class Overlay {
   std::mutex moved_mu_;
   std::unordered_map<uint64_t, InodePtr> moved_;
   bool moved_complete_ = false;  // the upper was searched for earlier ones
+
+  std::mutex background_mu_;
+  bool noted_ = false;      // work/pending was made
+  bool unsettled_ = false;  // a file keeps its marker: so does work/pending
+  std::optional<Error> background_error_;
+  std::unique_ptr<InodeQueue> to_settle_;  // inodes that are pending
+  std::unique_ptr<InodeQueue> to_fill_;    // inodes that are kPartial
 
   struct Counters {
     std::atomic<uint64_t> lookups{0}, copy_ups{0}, stubs{0}, bytes_copied{0}, whiteouts{0};

@@ -113,9 +113,9 @@ Result<> Overlay::FindEnds(RenameEnds& ends) {
 Result<> Overlay::RaiseEnds(const RenameEnds& ends) {
   TRY(EnsureUpperDir(ends.parent));
   TRY(EnsureUpperDir(ends.new_parent));
-  TRY(EnsureUpper(ends.source, Need::kAttributes));
+  TRY(EnsureUpper(ends.source, Need::kPlaced));
   if (!ends.target) return {};
-  if (ends.exchange) return EnsureUpper(ends.target, Need::kAttributes);
+  if (ends.exchange) return EnsureUpper(ends.target, Need::kPlaced);
   return ends.target->IsDir() ? Result<>() : EnsureAllNames(ends.target);
 }
 

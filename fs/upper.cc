@@ -22,9 +22,16 @@ std::string Holder(int workfd) {
   return "veneerfs, process " + *text;
 }
 
+bool HolderIsEnding(int workfd) {
+  auto text = ReadFileAt(workfd, markers::kWorkLock, 64);
+  return text && text->ends_with(markers::kLockEnding);
+}
+
 // Who only looks whether it is locked holds it for an instant; a daemon, after umount(2) has
 // returned, until it has noticed: on a busy machine a second.
 constexpr int kLockTries = 200;
+// One that says it is ending makes durable what is not: an hour's pause would be a fault.
+constexpr int kEndingTries = 360'000;
 constexpr useconds_t kLockPauseUs = 10'000;
 
 Result<UniqueFd> OpenWorkDir(int workfd, const char* name) {
@@ -96,13 +103,14 @@ void Upper::Unlock() {
 Result<> Upper::Lock() {
   for (int fd : {root_.get(), work_.get()}) {
     int taken = -1;
-    for (int i = 0; i < kLockTries; ++i) {
+    for (int i = 0; i < kEndingTries; ++i) {
       taken = flock(fd, LOCK_EX | LOCK_NB);
-      if (taken == 0 || errno != EWOULDBLOCK) break;
-      if (i + 1 < kLockTries) usleep(kLockPauseUs);
+      if (taken == 0) break;
+      if (errno != EWOULDBLOCK) return Errno("locking the upper directory");
+      if (i >= kLockTries && !HolderIsEnding(work_.get())) break;
+      usleep(kLockPauseUs);
     }
     if (taken == 0) continue;
-    if (errno != EWOULDBLOCK) return Errno("locking the upper directory");
     const char* what = fd == root_.get() ? "upperdir " : "workdir of upperdir ";
     return Invalid(what + path_ + " is in use by " + Holder(work_.get()), EBUSY);
   }
@@ -110,6 +118,31 @@ Result<> Upper::Lock() {
              OpenAt(work_.get(), markers::kWorkLock, O_WRONLY | O_CREAT | O_TRUNC, 0600));
   TRY(WriteAll(file.get(), std::to_string(getpid()) + "\n"));
   lock_ = std::move(file);
+  return {};
+}
+
+void Upper::SayEnding() {
+  if (lock_)
+    (void)PwriteAll(lock_.get(), std::to_string(getpid()) + std::string(markers::kLockEnding), 0);
+}
+
+// Not synced: a filesystem whose names can overtake each other on their way to the disk would not
+// do as an upper at all.
+Result<> Upper::NotePending() {
+  TRY(OpenAt(work_.get(), markers::kWorkPending, O_WRONLY | O_CREAT, 0600));
+  return {};
+}
+
+Result<bool> Upper::HasPendingNote() const {
+  if (faccessat(work_.get(), markers::kWorkPending, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (errno != ENOENT) return Errno("work directory");
+  return false;
+}
+
+Result<> Upper::RemovePendingNote() {
+  if (unlinkat(work_.get(), markers::kWorkPending, 0) != 0 && errno != ENOENT) {
+    return Errno("work directory");
+  }
   return {};
 }
 
@@ -126,6 +159,8 @@ Result<> Upper::Probe() {
   if (!ReadMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kIno).value_or(std::nullopt)) {
     return Invalid("upperdir " + path_ + ": the filesystem has no extended attributes", ENOTSUP);
   }
+  // Others may not take attributes from files that they may not write to.
+  can_wait_ = !volatile_ && (trusted_ || geteuid() == 0);
   Temporary whiteout(*this);
   device_whiteouts_ =
       mknodat(temporary_.get(), whiteout.name().c_str(), S_IFCHR, makedev(0, 0)) == 0;
@@ -198,6 +233,13 @@ Result<> Upper::WriteOverride(const std::string& path, XattrPath how, const stru
   if (written || written.error().code() != EPERM) return written;
   TRY_ASSIGN(std::string stand_in, stand_ins_.Make(path, how));
   return override_.Write(stand_in, XattrPath::kNoFollow, st);
+}
+
+Result<SharedFd> Upper::FindWorkFolder(const char* name) const {
+  auto dir = OpenAt(work_.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!dir && dir.error().code() == ENOENT) return SharedFd();
+  if (!dir) return std::unexpected(std::move(dir).error());
+  return std::make_shared<const UniqueFd>(std::move(*dir));
 }
 
 Result<SharedFd> Upper::OpenWorkFolder(const char* name) const {

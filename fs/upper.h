@@ -67,6 +67,7 @@ class Upper {
 
   // work/<name>, made where it is missing.
   Result<SharedFd> OpenWorkFolder(const char* name) const;
+  Result<SharedFd> FindWorkFolder(const char* name) const;  // null where it is missing
   // A name for a new entry of temporary().
   std::string NewName();
 
@@ -105,6 +106,16 @@ class Upper {
   Result<> MakeWhiteout(int dirfd, const std::string& name);
   // Replaces the non-directory at `name` by a whiteout, atomically.
   Result<> ReplaceByWhiteout(int dirfd, const std::string& name);
+  // Whether files can be left to become durable later, with a marker that whoever made them can
+  // take away again.
+  bool can_wait() const { return can_wait_; }
+  // work/pending: it is there before a file may carry kPending, and goes when none does.
+  Result<> NotePending();
+  Result<bool> HasPendingNote() const;
+  Result<> RemovePendingNote();
+  // Others that want this upper wait, instead of being told that it is in use.
+  void SayEnding();
+
   // True where whiteouts are files: their directory must carry opaque=x.
   bool file_whiteouts() const { return !device_whiteouts_; }
   // True where renameat2(RENAME_WHITEOUT) writes this upper's form.
@@ -135,6 +146,7 @@ class Upper {
   bool device_whiteouts_ = false;
   bool rename_whiteout_ = false;
   bool volatile_ = false;
+  bool can_wait_ = false;
   std::atomic<uint64_t> next_name_{0};
 };
 

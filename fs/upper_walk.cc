@@ -11,14 +11,15 @@ namespace veneer::fs {
 
 Result<> Overlay::Complete() {
   if (!upper_) return {};
-  return WalkUpper(Walk::kEverything, [&](const InodePtr& inode, const Found&) -> Result<> {
+  TRY(WalkUpper(Walk::kEverything, [&](const InodePtr& inode, const Found&) -> Result<> {
     {
       MutexLock lock(inode->mu);
       if (inode->data != Data::kStub) return {};
     }
     TRY_ASSIGN(Passage passage, gate_.Enter());
     return EnsureUpper(inode, Need::kData);
-  });
+  }));
+  return SettleAll();  // large files are on their way
 }
 
 // Directories that are renamed meanwhile may be met twice, or not at all.

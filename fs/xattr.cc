@@ -56,6 +56,10 @@ Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_vie
                            int flags) {
   TRY(CheckXattr(name));
   TRY_ASSIGN(std::string stored, ownership_.XattrOnDisk(name, value));
+  if (name == "security.capability") {  // data that comes later would take it away
+    TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+    TRY(AwaitWhole(inode));
+  }
   return ChangeXattr(node, [&](const std::string& path) {
     return fs::SetXattr(path, upper_->StoredXattrName(name), stored, flags, XattrPath::kMagicLink);
   });

@@ -82,4 +82,12 @@ Result<> RemoveXattr(const std::string& path, const std::string& name, XattrPath
   return {};
 }
 
+Result<> KeepingXattr(const std::string& path, const std::string& name, XattrPath how,
+                      const std::function<Result<>()>& change) {
+  TRY_ASSIGN(auto value, FindXattr(path, name, how));
+  Result<> changed = change();
+  if (value) TRY(SetXattr(path, name, *value, 0, how));
+  return changed;
+}
+
 }  // namespace veneer::fs

@@ -1,6 +1,7 @@
 // The l*xattr(2) calls as Results. Paths are FdPath() paths, or names that must not be followed.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,5 +26,8 @@ Result<std::vector<std::string>> ListXattr(const std::string& path, XattrPath ho
 Result<> SetXattr(const std::string& path, const std::string& name, std::string_view value,
                   int flags, XattrPath how);
 Result<> RemoveXattr(const std::string& path, const std::string& name, XattrPath how);
+// Calls `change`, and puts the attribute back if it took that away.
+Result<> KeepingXattr(const std::string& path, const std::string& name, XattrPath how,
+                      const std::function<Result<>()>& change);
 
 }  // namespace veneer::fs

@@ -36,6 +36,8 @@ inline constexpr std::string_view kNlink = "nlink";    // indexed file: "U+n" or
 inline constexpr std::string_view kOrigin = "origin";  // copied-up file: fs/origin.h of the lower's
 inline constexpr std::string_view kUpperOrigin = "upper";  // work/index: fs/origin.h of the upper
 inline constexpr std::string_view kIno = "veneer.ino";     // the inode number shown, decimal
+inline constexpr std::string_view kPending =
+    "veneer.pending";  // regular file: its copied data may not be durable yet
 inline constexpr std::string_view kUpper =
     "veneer.upper";  // upper's root: version and what it is an upper of
 
@@ -50,8 +52,13 @@ inline constexpr const char* kWorkLinks =
 inline constexpr const char* kWorkStandIns =
     "standins";  // <16 hex digits of st_ino>: attributes of files that take none
 inline constexpr const char* kWorkIndex = "index";  // <hex of the origin>: hard links, the kernel's
+inline constexpr const char* kWorkPending = "pending";  // there are files that carry kPending
 inline constexpr const char* kWorkLock =
     "lock";  // process ID of the mount that holds upper and work
+
+// What kWorkLock's text ends with while its mount is over, and its daemon makes durable what is
+// not.
+inline constexpr std::string_view kLockEnding = " ending\n";
 
 inline constexpr int kUpperVersion = 1;
 

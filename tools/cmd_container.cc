@@ -211,9 +211,12 @@ Result<> Diff(Context& context, const std::string& name) {
   return {};
 }
 
-// docs/upper-format.md "Work": the journal of a copy-up of an inode with several names.
-bool HasUnfinishedLinks(Store& store, const ContainerRow& container) {
-  auto names = ListDirectory(AT_FDCWD, WorkPath(store, container) + "/" + markers::kWorkLinks);
+// docs/upper-format.md "Work": the journal of a copy-up of an inode with several names, or copies
+// that may not be whole.
+bool IsUnfinished(Store& store, const ContainerRow& container) {
+  std::string work = WorkPath(store, container);
+  if (access((work + "/" + markers::kWorkPending).c_str(), F_OK) == 0) return true;
+  auto names = ListDirectory(AT_FDCWD, work + "/" + markers::kWorkLinks);
   return names && std::any_of(names->begin(), names->end(),
                               [](const std::string& n) { return n.ends_with(".names"); });
 }
@@ -248,10 +251,9 @@ Result<> Commit(Context& context, const CommitFlags& flags) {
   Progress progress(flags.quiet);
   options.on_bytes = [&](uint64_t n) { progress.Add(n); };
   TRY_ASSIGN(std::string path, MountPathOf(*store, container));
-  // A mount that was killed while it copied up a file with several names finishes that when it is
-  // mounted again.
+  // What a mount that was killed was about to do is done when it is mounted again.
   std::optional<TemporaryMount> finished;
-  if (path.empty() && HasUnfinishedLinks(*store, container)) {
+  if (path.empty() && IsUnfinished(*store, container)) {
     TRY_ASSIGN(auto mounted, TemporaryMount::Of(*store, container));
     finished.emplace(std::move(mounted));
     path = finished->path();

@@ -20,6 +20,7 @@
 #include "store/container_store.h"
 #include "store/image_config.h"
 #include "store/lease.h"
+#include "store/markers.h"
 
 extern char** environ;
 
@@ -27,9 +28,11 @@ namespace veneer::tools {
 namespace {
 
 const std::string kContainerSource =
-    "veneer:";                       // and the container's ID: the source that mountinfo shows
-constexpr int kSettleTries = 50;     // of 10 ms: how long a mount may take to appear or to go
-constexpr int kReleaseTries = 1000;  // of 10 ms: how long a daemon may take to let go of its upper
+    "veneer:";                    // and the container's ID: the source that mountinfo shows
+constexpr int kSettleTries = 50;  // of 10 ms: how long a mount may take to appear or to go
+// Of 10 ms: how long a daemon may take to let go of its upper: it copies what is on its way, and
+// makes it durable.
+constexpr int kReleaseTries = 60'000;
 // The longest that a commit may hold changes up.
 constexpr uint32_t kFreezeMs = 3600 * 1000;
 
@@ -157,6 +160,13 @@ Result<bool> UpperInUse(const std::string& upper) {
   return Errno("lock " + upper);
 }
 
+// Whether the daemon that holds this work directory is making durable what was written, its mount
+// being gone.
+bool IsEnding(const std::string& work) {
+  auto text = ReadFileAt(AT_FDCWD, work + "/" + markers::kWorkLock, 64);
+  return text && text->ends_with(markers::kLockEnding);
+}
+
 Result<> Unmount(const std::string& path, const std::string& upper) {
   if (geteuid() == 0) {
     if (umount2(path.c_str(), UMOUNT_NOFOLLOW) != 0) {
@@ -186,7 +196,7 @@ Result<std::string> MountPathOf(Store& store, const ContainerRow& container) {
     TRY_ASSIGN(bool used, UpperInUse(UpperPath(store, container)));
     if (!used) return std::string();
     // Locked and not in the list: about to be mounted, just unmounted, or out of sight.
-    if (i == kSettleTries) break;
+    if (i >= kSettleTries && !IsEnding(WorkPath(store, container))) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return Invalid(

@@ -44,6 +44,14 @@ Step Append(const std::string& name) {
     close(fd);
   };
 }
+Step Sync(const std::string& name) {
+  return [name](const std::string& m) {
+    int fd = open((m + name).c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    Quietly(fdatasync(fd));
+    close(fd);
+  };
+}
 Step Chmod(const std::string& name, mode_t mode) {
   return [=](const std::string& m) { Quietly(chmod((m + name).c_str(), mode)); };
 }
@@ -119,6 +127,12 @@ const std::vector<Spot>& Spots() {
        "copy_up.before_mark_removed",
        {Chmod("/f", 0600), Truncate("/f")},
        /*kernel_first=*/false},
+      // Copies that become durable later.
+      {kEverywhere, "settle.before_sync", {Append("/f"), Sync("/f")}},
+      {kEverywhere, "settle.before_unmark", {Append("/f"), Sync("/f")}},
+      {kEverywhere, "settle.after_unmark", {Append("/f"), Sync("/f")}},
+      {kEverywhere, "settle.before_unmark", {Append("/d/h2"), Sync("/h1")}},
+      {kWithStubs, "settle.before_unmark", {Chmod("/f", 0600), Append("/f"), Sync("/f")}},
       // Hard links of the lower.
       {kInChain, "copy_up.after_journal", {Append("/h1")}},
       {kInChain, "copy_up.before_links", {Append("/h1")}},

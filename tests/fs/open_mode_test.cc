@@ -154,6 +154,7 @@ TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
   UniqueFd again = OpenFile(f, O_RDWR);
   ASSERT_EQ(pwrite(again.get(), "B", 1, 0), 1);
   EXPECT_EQ(ReadFd(cached.get())[0], 'B');
+  ASSERT_EQ(fsync(again.get()), 0);  // until the copy is durable, it is not passed through
   cached.Reset();
   again.Reset();
   AwaitHandles(work, none_open);

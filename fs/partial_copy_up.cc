@@ -1,0 +1,167 @@
+// Copying large files up block by block: who opens one to write goes on at once, with what the file
+// has so far in a PartialCopy; a thread brings the rest.
+//
+// A file that the upper did not have gets its name there when all of its data has come: until then
+// it is an orphan, as a file made by TmpFile() is, and the lower's name leads to its inode. A stub
+// has its names already, and loses its marker then. docs/filesystem.md "Copy-up".
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "fs/copy_turn.h"
+#include "fs/log.h"
+#include "fs/overlay.h"
+#include "fs/partial_copy.h"
+#include "store/base/beneath.h"
+#include "store/base/fault.h"
+
+namespace veneer::fs {
+
+namespace {
+
+// Below, a copy takes less than what one waits for a disk.
+constexpr uint64_t kPartialFrom = 8 << 20;  // bytes
+
+Result<UniqueFd> Duplicate(int fd) {
+  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return Errno("copy-up");
+  return copy;
+}
+
+}  // namespace
+
+PartialCopyPtr Overlay::PartialOf(Inode& inode) {
+  MutexLock lock(inode.mu);
+  return inode.data == Data::kPartial ? inode.partial.copy : nullptr;
+}
+
+Result<bool> Overlay::BeginPartial(const InodePtr& inode, const UniqueFd& from, int to,
+                                   uint64_t size, bool placed) {
+  struct stat st = {};
+  if (fstat(to, &st) != 0) return Errno("stat");
+  TRY_ASSIGN(UniqueFd source, Duplicate(from.get()));
+  TRY_ASSIGN(UniqueFd target, Duplicate(to));
+  TRY_ASSIGN(UniqueFd backing, Duplicate(to));
+  TRY_ASSIGN(UniqueFd orphan, Duplicate(to));
+  auto copy = PartialCopy::Begin(std::move(source), std::move(target), size);
+  if (!copy && copy.error().code() == EOPNOTSUPP) return false;
+  if (!copy) return std::unexpected(std::move(copy).error());
+  timespec times[2] = {st.st_atim, st.st_mtim};
+  if (futimens(to, times) != 0) return Errno("copy-up: times");
+  BackingPtr old;  // closed after the lock
+  MutexLock lock(inode->mu);
+  inode->partial = {
+      .copy = *copy, .placed = placed, .passage = std::make_shared<Passage>(gate_.EnterToo())};
+  inode->data = Data::kPartial;
+  if (!placed) inode->orphan = std::make_shared<const UniqueFd>(std::move(orphan));
+  inode->upper_ino.store(st.st_ino, std::memory_order_release);
+  if (inode->opens > 0) {
+    old = std::move(inode->backing);
+    inode->backing = std::make_shared<const Backing>(Backing{.fd = std::move(backing),
+                                                             .upper = true,
+                                                             .writable = true,
+                                                             .appends = false,
+                                                             .partial = *copy});
+  }
+  return true;
+}
+
+Result<bool> Overlay::CopyUpInPart(const InodePtr& inode, const UniqueFd& from,
+                                   const struct stat& st) {
+  if (static_cast<uint64_t>(st.st_size) < kPartialFrom || st.st_nlink > 1) return false;
+  // Writing takes capabilities away, and would go on doing so.
+  TRY_ASSIGN(auto names, lower_->XattrNames(inode->lower));
+  if (std::find(names.begin(), names.end(), "security.capability") != names.end()) return false;
+  auto to = OpenAt(upper_->temporary(), ".", O_TMPFILE | O_RDWR, 0600);
+  if (!to) return false;  // not on all filesystems
+  TRY(ApplyLowerAttributes(to->get(), *inode, st, true));
+  return BeginPartial(inode, from, to->get(), static_cast<uint64_t>(st.st_size), false);
+}
+
+Result<bool> Overlay::FillStubInPart(const InodePtr& inode, const UniqueFd& from, int to,
+                                     uint64_t size) {
+  if (size < kPartialFrom) return false;
+  TRY_ASSIGN(auto capability, FindXattr(FdPath(to), upper_->StoredXattrName("security.capability"),
+                                        XattrPath::kMagicLink));
+  return capability ? false : BeginPartial(inode, from, to, size, true);
+}
+
+Result<> Overlay::FinishPartial(const InodePtr& inode) {
+  PartialFile partial;
+  {
+    MutexLock lock(inode->mu);
+    partial = inode->partial;
+  }
+  for (bool more = true; more;) {
+    {
+      MutexLock lock(inode->mu);
+      if (inode->dead && inode->opens == 0) {  // for nobody
+        inode->partial.passage.reset();
+        return {};
+      }
+    }
+    TRY(FaultPoint("copy_up.before_piece"));
+    uint64_t copied = 0;
+    TRY_ASSIGN(more, partial.copy->CopyPiece(&copied));
+    counters_.bytes_copied.fetch_add(copied, std::memory_order_relaxed);
+  }
+  int fd = partial.copy->fd();
+  bool waits = false;
+  if (!upper_->is_volatile()) {
+    // A file that was cut shorter could not be told from one that is not whole.
+    if (!partial.copy->shrunk()) {
+      TRY_ASSIGN(waits, MarkPending(fd, *inode));
+    }
+    inode->pending = waits;
+    if (waits && partial.copy->shrunk()) {
+      TRY(upper_->RemoveMark(FdPath(fd), XattrPath::kMagicLink, markers::kPending));
+      inode->pending = waits = false;
+    }
+    if (!waits && fdatasync(fd) != 0) return Errno("copy-up: sync");
+  }
+  struct stat own = {};
+  if (fstat(fd, &own) != 0) return Errno("stat");
+  TRY(FaultPoint("copy_up.before_whole"));
+  bool named = true;
+  if (partial.placed) {
+    TRY(RemoveStubMark(inode, fd, waits));
+  } else {
+    TRY_ASSIGN(SharedFd into, PlaceOneName(inode, [fd](int dirfd, const char* name) -> Result<> {
+                 if (linkat(AT_FDCWD, FdPath(fd).c_str(), dirfd, name, AT_SYMLINK_FOLLOW) != 0) {
+                   return Errno("copy-up: link");
+                 }
+                 return {};
+               }));
+    named = into != nullptr;
+    counters_.copy_ups.fetch_add(1, std::memory_order_relaxed);
+  }
+  TRY_ASSIGN(UniqueFd backing, Duplicate(fd));
+  Publish(inode, own.st_ino, Data::kUpper, std::move(backing));
+  {
+    SharedFd orphan;  // closed after the lock
+    MutexLock lock(inode->mu);
+    if (!partial.placed && named && !inode->dead) orphan.swap(inode->orphan);
+  }
+  if (waits) to_settle_->Add(inode);
+  return FaultPoint("copy_up.after_whole");
+}
+
+Result<> Overlay::AwaitWhole(const InodePtr& inode) {
+  if (!PartialOf(*inode)) return {};
+  TRY(RequirePatience("copy-up"));
+  CopyTurn turn(inodes_, inode);
+  return PartialOf(*inode) ? FinishPartial(inode) : Result<>();
+}
+
+void Overlay::FillBatch(const std::vector<InodePtr>& batch) {
+  for (const InodePtr& inode : batch) {
+    auto filled = AwaitWhole(inode);
+    if (filled) continue;
+    // Whoever syncs the file tries again, and is told.
+    Log(LogLevel::kError, "inode {}: {}", inode->ino, filled.error().Message());
+    std::lock_guard lock(background_mu_);
+    background_error_ = std::move(filled).error();
+  }
+}
+
+}  // namespace veneer::fs
