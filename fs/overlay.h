@@ -352,9 +352,10 @@ class Overlay {
   const std::unique_ptr<Upper> upper_;
   const Ownership ownership_;
   const Behaviour behaviour_;
+  FreezeGate gate_;
+  std::atomic<unsigned> partials_{0};  // files that are kPartial, and not given up
   InodeTable inodes_;
   HandleTable handles_;
-  FreezeGate gate_;
   InodePtr root_;
 
   Mutex rename_mu_;  // renames from one directory to another

@@ -21,6 +21,7 @@ namespace {
 
 // Below, a copy takes less than what one waits for a disk.
 constexpr uint64_t kPartialFrom = 8 << 20;  // bytes
+constexpr unsigned kPartialMost = 32;       // at a time
 
 Result<UniqueFd> Duplicate(int fd) {
   UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -37,6 +38,8 @@ PartialCopyPtr Overlay::PartialOf(Inode& inode) {
 
 Result<bool> Overlay::BeginPartial(const InodePtr& inode, const UniqueFd& from, int to,
                                    uint64_t size, bool placed) {
+  // Each has descriptors as long as it lasts.
+  if (partials_.load(std::memory_order_relaxed) >= kPartialMost) return false;
   struct stat st = {};
   if (fstat(to, &st) != 0) return Errno("stat");
   TRY_ASSIGN(UniqueFd source, Duplicate(from.get()));
@@ -50,8 +53,13 @@ Result<bool> Overlay::BeginPartial(const InodePtr& inode, const UniqueFd& from, 
   if (futimens(to, times) != 0) return Errno("copy-up: times");
   BackingPtr old;  // closed after the lock
   MutexLock lock(inode->mu);
+  partials_.fetch_add(1, std::memory_order_relaxed);
+  auto left = [this](Passage* passage) {
+    delete passage;
+    partials_.fetch_sub(1, std::memory_order_relaxed);
+  };
   inode->partial = {
-      .copy = *copy, .placed = placed, .passage = std::make_shared<Passage>(gate_.EnterToo())};
+      .copy = *copy, .placed = placed, .passage = {new Passage(gate_.EnterToo()), left}};
   inode->data = Data::kPartial;
   if (!placed) inode->orphan = std::make_shared<const UniqueFd>(std::move(orphan));
   inode->upper_ino.store(st.st_ino, std::memory_order_release);
