@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -26,6 +27,8 @@ constexpr int64_t kApart = 20;
 std::string TimeText(const FileStat& st) {
   return fmt::format("{}.{:09}", st.mtime_sec, st.mtime_nsec);
 }
+
+constexpr std::string_view kCapability = "security.capability";
 
 struct Xattr {
   std::string name;
@@ -57,19 +60,61 @@ std::string NamesOf(const std::vector<Xattr>& xattrs) {
   return text;
 }
 
-std::string Content(const std::string& path, int64_t size, int& error) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  std::string content(static_cast<size_t>(size) + 1, '\0');
-  size_t done = 0;
-  error = fd ? 0 : errno;
-  while (fd && done < content.size()) {
-    ssize_t n = read(fd.get(), content.data() + done, content.size() - done);
-    if (n < 0) error = errno;
-    if (n <= 0) break;
-    done += static_cast<size_t>(n);
+std::string ErrorText(int error) {
+  if (error == 0) return "success";
+  if (error == Reply::kNotZeros) return "holes that are not zeros";
+  if (error > Reply::kSignal) return fmt::format("signal {}", error - Reply::kSignal);
+  const char* name = strerrorname_np(error);
+  return name == nullptr ? std::to_string(error) : name;
+}
+
+// A file that is read in chunks from its start.
+class Content {
+ public:
+  static constexpr size_t kChunk = 256 << 10;
+
+  explicit Content(const std::string& path)
+      : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)), error_(fd_ ? 0 : errno) {}
+  int error() const { return error_; }
+  // The next chunk; shorter than kChunk at the end, or where reading failed.
+  std::string_view Next(char* into) {
+    size_t done = 0;
+    while (error_ == 0 && done < kChunk) {
+      ssize_t n = read(fd_.get(), into + done, kChunk - done);
+      if (n < 0) error_ = errno;
+      if (n <= 0) break;
+      done += static_cast<size_t>(n);
+    }
+    return {into, done};
   }
-  content.resize(done);
-  return content;
+
+ private:
+  UniqueFd fd_;
+  int error_;
+};
+
+std::optional<std::string> ContentDifference(const std::string& plain, const std::string& mount) {
+  static thread_local std::array<char, 2 * Content::kChunk> buffer;
+  Content contents[2] = {Content(plain), Content(mount)};
+  for (size_t at = 0;; at += Content::kChunk) {
+    std::string_view one = contents[0].Next(buffer.data());
+    std::string_view other = contents[1].Next(buffer.data() + Content::kChunk);
+    if (contents[0].error() != contents[1].error()) {
+      return fmt::format("content: {} {}", ErrorText(contents[0].error()),
+                         ErrorText(contents[1].error()));
+    }
+    if (one != other) {
+      auto where = std::mismatch(one.begin(), one.end(), other.begin(), other.end());
+      return fmt::format("content: from byte {}",
+                         at + static_cast<size_t>(where.first - one.begin()));
+    }
+    if (one.size() < Content::kChunk) return std::nullopt;
+  }
+}
+
+bool Holds(const std::vector<Xattr>& xattrs, std::string_view name) {
+  return std::any_of(xattrs.begin(), xattrs.end(),
+                     [&](const Xattr& xattr) { return xattr.name == name; });
 }
 
 struct Listed {
@@ -92,19 +137,12 @@ std::vector<Listed> ListOf(const std::string& path) {
   return listed;
 }
 
-std::string ErrorText(int error) {
-  if (error == 0) return "success";
-  if (error == Reply::kNotZeros) return "holes that are not zeros";
-  if (error > Reply::kSignal) return fmt::format("signal {}", error - Reply::kSignal);
-  const char* name = strerrorname_np(error);
-  return name == nullptr ? std::to_string(error) : name;
-}
-
 }  // namespace
 
 struct Comparison::Walk {
   std::vector<std::string> names;  // all that were found
   std::unordered_map<uint64_t, uint64_t> plain_of;
+  bool all = false;
 };
 
 Comparison::Difference Comparison::Stats(const FileStat& plain, const FileStat& mount) const {
@@ -140,6 +178,7 @@ Comparison::Difference Comparison::Numbers(const FileStat& plain, const FileStat
   if (created) {
     numbers_[plain.ino] = mount.ino;
     unsure_.erase(plain.ino);
+    mapped_writes_.erase(plain.ino);
     return std::nullopt;
   }
   auto [it, fresh] = numbers_.emplace(plain.ino, mount.ino);
@@ -149,10 +188,39 @@ Comparison::Difference Comparison::Numbers(const FileStat& plain, const FileStat
   return std::nullopt;
 }
 
-Comparison::Difference Comparison::AfterOp(const Op& op, const Model::Applied& applied,
-                                           const Reply& plain, const Reply& mount) {
+bool Comparison::MayLoseCapability(uint64_t plain_ino) const {
+  return mapped_writes_.contains(plain_ino);
+}
+
+bool Comparison::ShowsLostCapability(const Op& op, const Node* target, const Reply& plain,
+                                     const Reply& mount) const {
+  if (target == nullptr || !MayLoseCapability(target->ino)) return false;
+  switch (op.kind) {
+    case OpKind::kGetXattr:
+    case OpKind::kRemoveXattr:
+      return op.name == kCapability && plain.error == 0 && mount.error == ENODATA;
+    case OpKind::kSetXattr:
+      return op.name == kCapability && ((plain.error == EEXIST && mount.error == 0) ||
+                                        (plain.error == 0 && mount.error == ENODATA));
+    case OpKind::kListXattr: {
+      std::string without = plain.payload;
+      size_t found = without.find(kCapability);
+      if (plain.error != 0 || mount.error != 0 || found == without.npos) return false;
+      without.erase(found, kCapability.size() + 1);
+      return without == mount.payload;
+    }
+    default:
+      return false;
+  }
+}
+
+Comparison::Difference Comparison::AfterOp(const Op& op, const Node* target,
+                                           const Model::Applied& applied, const Reply& plain,
+                                           const Reply& mount) {
+  if (applied.node) Touched(applied.node->ino);
   // What became of a position when the directory is gone is the host's own choice.
   if (op.kind == OpKind::kSeekdir) return std::nullopt;
+  if (ShowsLostCapability(op, target, plain, mount)) return std::nullopt;
   if (plain.error != mount.error) {
     return fmt::format("error: {} {}", ErrorText(plain.error), ErrorText(mount.error));
   }
@@ -169,76 +237,76 @@ Comparison::Difference Comparison::AfterOp(const Op& op, const Model::Applied& a
   return Stats(plain.st, mount.st);
 }
 
-Comparison::Difference Comparison::Entry(Walk& walk, const std::string& relative) {
+Comparison::Difference Comparison::Entry(Walk& walk, const std::string& relative,
+                                         const FileStat& plain) {
+  std::string paths[kSides] = {plain_ + relative, mount_ + relative};
+  struct stat st = {};
+  if (lstat(paths[kMount].c_str(), &st) != 0) {
+    return fmt::format("lstat: mount side {}", strerror(errno));
+  }
+  FileStat mount = StatOf(st);
+  if (auto difference = Numbers(plain, mount, false)) return difference;
+  if (auto difference = Stats(plain, mount)) return difference;
+  auto [it, fresh] = walk.plain_of.emplace(mount.ino, plain.ino);
+  if (!fresh) return it->second == plain.ino ? std::nullopt : Difference("st_ino: of two files");
+
+  auto xattrs = XattrsOf(paths[kPlain]);
+  auto mount_xattrs = XattrsOf(paths[kMount]);
+  if (MayLoseCapability(plain.ino) && !Holds(mount_xattrs, kCapability)) {
+    std::erase_if(xattrs, [](const Xattr& xattr) { return xattr.name == kCapability; });
+  }
+  if (xattrs != mount_xattrs) {
+    return fmt::format("xattrs:{} --{}", NamesOf(xattrs), NamesOf(mount_xattrs));
+  }
+  return S_ISREG(plain.mode) ? ContentDifference(paths[kPlain], paths[kMount]) : std::nullopt;
+}
+
+Comparison::Difference Comparison::Below(Walk& walk, const std::string& relative) {
   auto at = [&](const std::string& difference) {
     size_t colon = difference.find(':');
     return Difference(fmt::format("tree {}: {}{}", difference.substr(0, colon),
                                   relative.empty() ? "(root)" : relative,
                                   difference.substr(colon)));
   };
-  std::string paths[2] = {plain_ + relative, mount_ + relative};
-  struct stat st[2] = {};
-  for (size_t side : {0, 1}) {
-    if (lstat(paths[side].c_str(), &st[side]) != 0) {
-      return at(fmt::format("lstat: side {} {}", side, strerror(errno)));
-    }
+  struct stat st = {};
+  if (lstat((plain_ + relative).c_str(), &st) != 0) {
+    return at(fmt::format("lstat: plain side {}", strerror(errno)));
   }
-  FileStat plain = StatOf(st[0]);
-  FileStat mount = StatOf(st[1]);
-  if (auto difference = Numbers(plain, mount, false)) return at(*difference);
-  if (auto difference = Stats(plain, mount)) return at(*difference);
-  auto [it, fresh] = walk.plain_of.emplace(mount.ino, plain.ino);
-  if (!fresh && it->second != plain.ino) return at("st_ino: of two files");
-
-  auto xattrs = XattrsOf(paths[0]);
-  auto mount_xattrs = XattrsOf(paths[1]);
-  if (xattrs != mount_xattrs) {
-    return at(fmt::format("xattrs:{} --{}", NamesOf(xattrs), NamesOf(mount_xattrs)));
+  bool compared = walk.all || touched_.contains(st.st_ino);
+  if (compared) {
+    if (auto difference = Entry(walk, relative, StatOf(st))) return at(*difference);
   }
-  if (S_ISREG(plain.mode) && fresh) {
-    int errors[2] = {0, 0};
-    std::string content = Content(paths[0], plain.size, errors[0]);
-    std::string other = Content(paths[1], plain.size, errors[1]);
-    if (errors[0] != errors[1]) {
-      return at(fmt::format("content: {} {}", ErrorText(errors[0]), ErrorText(errors[1])));
-    }
-    if (content != other) {
-      auto where = std::mismatch(content.begin(), content.end(), other.begin(), other.end());
-      return at(fmt::format("content: from byte {} of {} and {}", where.first - content.begin(),
-                            content.size(), other.size()));
-    }
-  }
-  if (!S_ISDIR(plain.mode)) return std::nullopt;
-  auto list = ListOf(paths[0]);
-  auto mount_list = ListOf(paths[1]);
-  for (size_t i = 0; i < std::max(list.size(), mount_list.size()); ++i) {
+  if (!S_ISDIR(st.st_mode)) return std::nullopt;
+  auto list = ListOf(plain_ + relative);
+  auto mount_list = compared ? ListOf(mount_ + relative) : std::vector<Listed>();
+  for (size_t i = 0; compared && i < std::max(list.size(), mount_list.size()); ++i) {
     if (i >= mount_list.size()) return at("names: no " + list[i].name);
     if (i >= list.size()) return at("names: also " + mount_list[i].name);
     if (list[i].name != mount_list[i].name) {
       return at(fmt::format("names: {} {}", list[i].name, mount_list[i].name));
     }
+    if (list[i].type != mount_list[i].type) {
+      return at(fmt::format("d_type: {} {} {}", list[i].name, list[i].type, mount_list[i].type));
+    }
   }
   for (size_t i = 0; i < list.size(); ++i) {
     std::string below = relative + "/" + list[i].name;
     walk.names.push_back(below.substr(1));
-    if (list[i].type != mount_list[i].type) {
-      return at(fmt::format("d_type: {} {} {}", list[i].name, list[i].type, mount_list[i].type));
-    }
-    if (auto difference = Entry(walk, below)) return difference;
-    // stat's number has just been noted.
-    struct stat child = {};
-    if (lstat((plain_ + below).c_str(), &child) == 0 &&
-        numbers_[child.st_ino] != mount_list[i].ino) {
-      return at(fmt::format("d_ino: {} {:#x} {:#x}", list[i].name, numbers_[child.st_ino],
-                            mount_list[i].ino));
+    if (auto difference = Below(walk, below)) return difference;
+    auto number = numbers_.find(list[i].ino);  // stat's has just been noted, or was before
+    if (compared && number != numbers_.end() && number->second != mount_list[i].ino) {
+      return at(
+          fmt::format("d_ino: {} {:#x} {:#x}", list[i].name, number->second, mount_list[i].ino));
     }
   }
   return std::nullopt;
 }
 
-Comparison::Difference Comparison::Trees(const Model& model) {
+Comparison::Difference Comparison::Trees(const Model& model, bool all) {
   Walk walk;
-  if (auto difference = Entry(walk, "")) return difference;
+  walk.all = all;
+  if (auto difference = Below(walk, "")) return difference;
+  touched_.clear();
   std::sort(walk.names.begin(), walk.names.end());
   std::vector<std::string> expected = model.Listing();
   if (walk.names != expected) {

@@ -29,30 +29,55 @@ class Comparison {
   // "what: how it differs"; the part before the colon says what kind of difference it is.
   using Difference = std::optional<std::string>;
 
-  Difference AfterOp(const Op& op, const Model::Applied& applied, const Reply& plain,
-                     const Reply& mount);
-  // All of it; also that the model is right about the names.
-  Difference Trees(const Model& model);
+  // `target`: what the operation was on, if there was such a file.
+  Difference AfterOp(const Op& op, const Node* target, const Model::Applied& applied,
+                     const Reply& plain, const Reply& mount);
+  // All of it; also that the model is right about the names. Unless `all`,
+  // of the mount only what operations have been on since it was last compared.
+  Difference Trees(const Model& model, bool all);
 
-  // Mounted again: st_dev may be another one from now on, st_ino not.
-  void Remounted() { mount_dev_ = 0; }
+  // An operation was on the file, or changed its names.
+  void Touched(uint64_t plain_ino) {
+    touched_.insert(plain_ino);
+    ever_touched_.insert(plain_ino);
+  }
+  // What was compared before came from caches that are gone now.
+  void Dropped() { touched_ = ever_touched_; }
+  // Mounted again: so are they, and st_dev may be another one from now on; st_ino not.
+  void Remounted() {
+    Dropped();
+    mount_dev_ = 0;
+  }
   // The file's time is the kernel's own business from now on: a mapping has written it, or a FIFO
   // or device got data.
   void TimeUnsure(uint64_t plain_ino) { unsure_.insert(plain_ino); }
+  // A mapping has written the file. The pages may be written back after security.capability was
+  // set, and take it away; on the plain side they do not.
+  void MappingWrote(uint64_t plain_ino) {
+    TimeUnsure(plain_ino);
+    mapped_writes_.insert(plain_ino);
+  }
   void TimeSure(uint64_t plain_ino) { unsure_.erase(plain_ino); }
 
  private:
   struct Walk;
   Difference Stats(const FileStat& plain, const FileStat& mount) const;
   Difference Numbers(const FileStat& plain, const FileStat& mount, bool created);
-  Difference Entry(Walk& walk, const std::string& relative);
+  bool MayLoseCapability(uint64_t plain_ino) const;
+  bool ShowsLostCapability(const Op& op, const Node* target, const Reply& plain,
+                           const Reply& mount) const;
+  Difference Entry(Walk& walk, const std::string& relative, const FileStat& plain);
+  Difference Below(Walk& walk, const std::string& relative);
 
   const std::string plain_;
   const std::string mount_;
   const bool merged_dirs_;
   uint64_t mount_dev_ = 0;
   std::unordered_map<uint64_t, uint64_t> numbers_;  // of the plain side → of the mount
-  std::unordered_set<uint64_t> unsure_;             // plain inodes
+  std::unordered_set<uint64_t> unsure_;             // plain inodes; so are these:
+  std::unordered_set<uint64_t> mapped_writes_;
+  std::unordered_set<uint64_t> touched_;  // not compared since
+  std::unordered_set<uint64_t> ever_touched_;
 };
 
 }  // namespace veneer::differential

@@ -54,6 +54,13 @@ bool AllZeros(int fd, int64_t from, int64_t to) {
 
 }  // namespace
 
+Executor::Executor(std::string root) : root_(std::move(root)) {
+  struct sigaction action = {};
+  action.sa_handler = OnBadTouch;
+  sigaction(SIGBUS, &action, nullptr);
+  sigaction(SIGSEGV, &action, nullptr);
+}
+
 FileStat StatOf(const struct stat& st) {
   return {.known = true,
           .mode = st.st_mode,
@@ -77,6 +84,15 @@ void Executor::Release() {
   if (chdir("/") != 0) _exit(1);
   base_ = -2;
   root_fd_.Reset();
+}
+
+void Executor::DropPages() {
+  for (const Mapping& mapping : maps_) {
+    if (mapping.shared) madvise(mapping.address, mapping.size, MADV_DONTNEED);
+  }
+  for (const Slot& slot : slots_) {
+    if (slot.fd) posix_fadvise(slot.fd.get(), 0, 0, POSIX_FADV_DONTNEED);
+  }
 }
 
 // A mapping keeps the description of a local file, and the locks with it; that of a file which is
@@ -346,10 +362,6 @@ int64_t Executor::Touch(const Op& op, Reply& reply, const Mapping& mapping) {
     errno = Reply::kSignal + number;
     return -1;
   }
-  struct sigaction action = {};
-  action.sa_handler = OnBadTouch;
-  sigaction(SIGBUS, &action, nullptr);
-  sigaction(SIGSEGV, &action, nullptr);
   if (op.kind == OpKind::kMread) {
     reply.hash = HashOf({mapping.address + op.off, static_cast<size_t>(op.len)});
   } else {
@@ -368,7 +380,8 @@ int64_t Executor::OnMapping(const Op& op, Reply& reply) {
              (op.flags & kPrivate) != 0 ? MAP_PRIVATE : MAP_SHARED, FdOf(op.slot), op.off);
     if (address == MAP_FAILED) return -1;
     if (mapping.address != nullptr) munmap(mapping.address, mapping.size);
-    mapping = {static_cast<char*>(address), static_cast<size_t>(op.len)};
+    mapping = {static_cast<char*>(address), static_cast<size_t>(op.len),
+               (op.flags & kPrivate) == 0};
     return 0;
   }
   if (mapping.address == nullptr) {
@@ -446,8 +459,8 @@ void Executor::StatAfter(const Op& op, Reply& reply) {
 
 Reply Executor::Execute(const Op& op) {
   Reply reply;
-  if (op.kind == OpKind::kRemount) {
-    Release();
+  if (op.kind == OpKind::kRemount || op.kind == OpKind::kDrop) {
+    op.kind == OpKind::kRemount ? Release() : DropPages();
     return reply;
   }
   bool on_name = op.kind < OpKind::kClose;

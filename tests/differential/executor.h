@@ -44,7 +44,7 @@ struct Reply {
 
 class Executor {
  public:
-  explicit Executor(std::string root) : root_(std::move(root)) {}
+  explicit Executor(std::string root);
   ~Executor() { Release(); }
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -59,10 +59,12 @@ class Executor {
   struct Mapping {
     char* address = nullptr;
     size_t size = 0;
+    bool shared = false;
   };
 
   // Closes and unmaps everything, so that the filesystem is not in use.
   void Release();
+  void DropPages();  // of what is open, as far as they are clean
   bool EnterBase(const Op& op);
   int FdOf(int slot) const { return slot < 0 ? -1 : slots_[static_cast<size_t>(slot)].fd.get(); }
 

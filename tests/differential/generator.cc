@@ -577,11 +577,17 @@ std::optional<Op> Generator::OnName(OpKind kind) {
 Op Generator::Next() {
   Op op;
   op.kind = OpKind::kCheck;
+  constexpr unsigned kAllContent = 10;  // percent; the end of a run compares all of it too
+  op.flags = random_.Chance(kAllContent) ? kCheckAll : kCheckTouched;
   if (random_.Below(pace_.check) == 0) return op;
+  op.flags = 0;
   op.kind = OpKind::kRemount;
   if (random_.Below(pace_.remount) == 0) return op;
   op.kind = OpKind::kDrop;
+  op.flags = kDropMount;
   if (random_.Below(pace_.drop) == 0) return op;
+  op.flags = kDropHost;
+  if (random_.Below(pace_.drop_host) == 0) return op;
   for (;;) {
     auto dice = static_cast<unsigned>(random_.Below(TotalWeight()));
     const Weight* each = kWeights;

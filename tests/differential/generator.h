@@ -17,7 +17,8 @@ class Generator {
   struct Pace {  // about one in so many operations
     unsigned check = 500;
     unsigned remount = 2500;
-    unsigned drop = 4000;
+    unsigned drop = 1000;        // the mount's caches
+    unsigned drop_host = 40000;  // the host's
   };
   Generator(uint64_t seed, const Model& model, Pace pace)
       : random_(seed), model_(model), pace_(pace) {}

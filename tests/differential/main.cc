@@ -2,6 +2,7 @@
 // beside this file says how to use it.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ struct Settings {
   unsigned seconds = 0;
   unsigned shrink_seconds = 300;
   Generator::Pace pace;
+  int cpu = -1;
   bool no_drop = false;
   bool table = false;
   bool trace = false;
@@ -103,7 +105,14 @@ class Program {
       base_.clear();
       return 2;
     }
-    return settings_.replay.empty() ? RunSeeds() : Replay();
+    int failed = settings_.replay.empty() ? RunSeeds() : Replay();
+    for (const auto& [which, lower] : lowers_) {
+      if (!lower) continue;
+      auto unchanged = lower->CheckUnchanged(true);
+      if (!unchanged) fmt::print("{}: {}\n", NameOf(which.first), unchanged.error().Message());
+      if (!unchanged && failed == 0) failed = 1;
+    }
+    return failed;
   }
 
  private:
@@ -258,12 +267,15 @@ int Main(int argc, char** argv) {
   app.add_option("--seconds", settings.seconds, "begins runs until this long has passed");
   app.add_option("--check-every", settings.pace.check, "whole trees are compared about this often");
   app.add_option("--remount-every", settings.pace.remount, "the same for remounts");
-  app.add_option("--drop-every", settings.pace.drop, "the same for drop_caches");
+  app.add_option("--drop-every", settings.pace.drop, "the same for dropping the mount's caches");
+  app.add_option("--drop-host-every", settings.pace.drop_host, "the same for drop_caches");
   app.add_flag("--no-drop", settings.no_drop, "leaves the host's caches alone");
   app.add_option("--shrink-seconds", settings.shrink_seconds, "0: a failure is not shrunk");
   app.add_option("--replay", settings.replay, "runs these scripts instead");
   app.add_option("--dir", settings.dir, "where the trees are made, on ext4");
   app.add_option("--out", settings.out, "where scripts of failures go");
+  app.add_option("--cpu", settings.cpu,
+                 "keeps all processes on this processor: more operations, fewer races");
   app.add_option("--veneerfs", settings.program, "the daemon");
   app.add_flag("--table", settings.table, "prints what was covered, operation by file state");
   app.add_flag("--trace", settings.trace, "prints every operation");
@@ -273,6 +285,12 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   // Mounts are taken away however it ends.
   for (int number : {SIGINT, SIGTERM, SIGHUP}) signal(number, [](int) { interrupted = 1; });
+  if (settings.cpu >= 0) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(static_cast<size_t>(settings.cpu), &cpus);
+    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) perror("--cpu");
+  }
   setvbuf(stdout, nullptr, _IOLBF, 0);
   return Program(std::move(settings)).Run();
 }

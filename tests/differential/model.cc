@@ -44,6 +44,7 @@ Result<NodePtr> LoadNode(const std::string& path, Node* parent, std::map<ino_t, 
   }
   if (!node->IsDir()) return node;
   node->parent = parent;
+  node->name = path.substr(path.rfind('/') + 1);
   TRY_ASSIGN(auto names, NamesIn(path));
   for (const std::string& name : names) {
     std::string below = path;
@@ -66,6 +67,7 @@ void Describe(Node& node, const FileStat& st) {
 Result<> Model::Load(const std::string& dir) {
   std::map<ino_t, NodePtr> seen;
   TRY_ASSIGN(root_, LoadNode(dir, nullptr, seen));
+  AddRefsBelow(root_.get());
   return {};
 }
 
@@ -85,13 +87,9 @@ NodePtr Model::Walk(NodePtr from, const std::string& path, bool follow, Place* l
       const Node* up = here->parent == nullptr ? root_.get() : here->parent;
       if (here->parent == nullptr && here != root_) return nullptr;
       // The parent's own entry holds it; the root holds itself.
-      if (up == root_.get()) {
-        next = root_;
-      } else {
-        for (const auto& [unused, node] : up->parent->entries) {
-          if (node.get() == up) next = node;
-        }
-      }
+      next = up == root_.get()       ? root_
+             : up->parent == nullptr ? nullptr
+                                     : up->parent->entries.at(up->name);
     } else {
       auto it = here->entries.find(name);
       if (it != here->entries.end()) next = it->second;
@@ -168,6 +166,7 @@ Place Model::TargetOf(const Op& op) const {
 }
 
 void Model::Touched(Node& node, bool data) {
+  if (on_touched) on_touched(node);
   node.meta = true;
   if (data || !stubs_ || !node.IsReg()) node.data = true;
 }
@@ -177,19 +176,22 @@ void Model::DirTouched(Node* dir) {
 }
 
 void Model::AddName(const NodePtr& dir, const std::string& name, const NodePtr& node) {
-  names_stale_ = true;
-  dir->entries[name] = node;
+  auto it = dir->entries.insert_or_assign(name, node).first;
+  AddRef(dir.get(), it->first, node.get());
   ++node->links;
-  if (node->IsDir()) node->parent = dir.get();
+  if (node->IsDir()) {
+    node->parent = dir.get();
+    node->name = name;
+  }
   DirTouched(dir.get());
   if (on_name) on_name(dir.get(), name, true);
 }
 
 void Model::RemoveName(const NodePtr& dir, const std::string& name) {
-  names_stale_ = true;
   auto it = dir->entries.find(name);
   if (it == dir->entries.end()) return;
   NodePtr node = it->second;
+  RemoveRef(it->first);
   dir->entries.erase(it);
   --node->links;
   if (node->IsDir()) node->parent = nullptr;
@@ -207,14 +209,19 @@ void Model::Rename(const Op& op) {
     if (node->IsDir()) node->moved = true;
   };
   if ((op.flags & RENAME_EXCHANGE) != 0 && to.node) {
-    from.dir->entries[from.name] = to.node;
-    to.dir->entries[to.name] = from.node;
-    if (from.node->IsDir()) from.node->parent = to.dir.get();
-    if (to.node->IsDir()) to.node->parent = from.dir.get();
+    auto put = [&](const Place& place, const NodePtr& node) {
+      auto it = place.dir->entries.find(place.name);
+      it->second = node;
+      names_[ref_of_.at(&it->first)].node = node.get();
+      if (!node->IsDir()) return;
+      node->parent = place.dir.get();
+      node->name = place.name;
+    };
+    put(from, to.node);
+    put(to, from.node);
     moved(to.node);
     DirTouched(from.dir.get());
     DirTouched(to.dir.get());
-    names_stale_ = true;
     // The names stay, but may be found as the old one, the new one, or both.
     for (const Place* place : {&from, &to}) {
       if (!on_name) continue;
@@ -364,11 +371,8 @@ Model::Applied Model::Apply(const Op& op, const Reply& plain) {
 
 std::string Model::PathOf(const Node* dir, const std::string& name) const {
   std::string path = name;
-  for (; dir != nullptr && dir != root_.get(); dir = dir->parent) {
-    if (dir->parent == nullptr) return path;
-    for (const auto& [own, node] : dir->parent->entries) {
-      if (node.get() == dir) path = own + "/" + path;
-    }
+  for (; dir != nullptr && dir->parent != nullptr; dir = dir->parent) {
+    path = dir->name + "/" + path;
   }
   return path;
 }
@@ -380,18 +384,27 @@ bool Model::UnderMoved(const Node* node) const {
   return false;
 }
 
-const std::vector<Model::Ref>& Model::names() const {
-  if (!names_stale_) return names_;
-  names_stale_ = false;
-  names_.clear();
-  auto collect = [&](auto& self, const Node* dir) -> void {
-    for (const auto& [name, node] : dir->entries) {
-      names_.push_back({dir, &name, node.get()});
-      if (node->IsDir()) self(self, node.get());
-    }
-  };
-  collect(collect, root_.get());
-  return names_;
+void Model::AddRef(const Node* dir, const std::string& name, const Node* node) {
+  ref_of_[&name] = names_.size();
+  names_.push_back({dir, &name, node});
+}
+
+void Model::RemoveRef(const std::string& name) {
+  auto it = ref_of_.find(&name);
+  size_t at = it->second;
+  ref_of_.erase(it);
+  if (at + 1 != names_.size()) {
+    names_[at] = names_.back();
+    ref_of_[names_[at].name] = at;
+  }
+  names_.pop_back();
+}
+
+void Model::AddRefsBelow(const Node* dir) {
+  for (const auto& [name, node] : dir->entries) {
+    AddRef(dir, name, node.get());
+    if (node->IsDir()) AddRefsBelow(node.get());
+  }
 }
 
 std::vector<std::string> Model::Listing() const {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "store/base/result.h"
@@ -24,7 +25,8 @@ struct Node;
 using NodePtr = std::shared_ptr<Node>;
 
 struct Node {
-  mode_t mode = 0;  // with the type
+  mode_t mode = 0;   // with the type
+  std::string name;  // of a directory, in its parent
   uid_t uid = 0;
   gid_t gid = 0;
   int64_t size = 0;
@@ -76,6 +78,8 @@ class Model {
 
   // Told of each name that appears in or goes from a directory.
   std::function<void(const Node* dir, const std::string& name, bool added)> on_name;
+  // Told of each file whose attributes, names or data change; not of what mappings write.
+  std::function<void(const Node& node)> on_touched;
 
   Place Resolve(const Op& op, const std::string& path, bool follow) const;
   // The file an operation is on; an empty place for descriptors that are not open.
@@ -100,11 +104,14 @@ class Model {
     const std::string* name;
     const Node* node;
   };
-  const std::vector<Ref>& names() const;
+  const std::vector<Ref>& names() const { return names_; }
   // "d path" per name, sorted: to compare with what is there.
   std::vector<std::string> Listing() const;
 
  private:
+  void AddRef(const Node* dir, const std::string& name, const Node* node);
+  void RemoveRef(const std::string& name);
+  void AddRefsBelow(const Node* dir);
   static size_t Index(int i) { return static_cast<size_t>(i); }
   NodePtr Walk(NodePtr from, const std::string& path, bool follow, Place* last, int depth) const;
   void Touched(Node& node, bool data);
@@ -121,8 +128,8 @@ class Model {
   NodePtr root_;
   std::array<std::array<Slot, kSlots>, kWorkers> slots_;
   std::array<std::array<Mapping, kMaps>, kWorkers> maps_;
-  mutable std::vector<Ref> names_;
-  mutable bool names_stale_ = true;
+  std::vector<Ref> names_;
+  std::unordered_map<const std::string*, size_t> ref_of_;  // keys of `entries` → index in names_
 };
 
 }  // namespace veneer::differential

@@ -76,6 +76,16 @@ enum class OpKind : uint8_t {
 };
 inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kCount);
 
+// Flags of kCheck.
+inline constexpr uint32_t kCheckAll = 0;
+inline constexpr uint32_t kCheckTouched = 1;  // only what operations were on
+// Flags of kDrop.
+inline constexpr uint32_t kDropHost = 0;   // all of the host's caches
+inline constexpr uint32_t kDropMount = 1;  // the mount's alone
+
+inline constexpr size_t kSides = 2;
+inline constexpr size_t kPlain = 0;
+inline constexpr size_t kMount = 1;
 inline constexpr int kWorkers = 4;  // 0, 1: root; 2, 3: users
 inline constexpr int kSlots = 8;    // descriptors of one worker
 inline constexpr int kMaps = 4;     // mappings of one worker

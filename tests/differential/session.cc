@@ -13,8 +13,6 @@ namespace veneer::differential {
 
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{60000};
-
 bool StubsIn(const LowerTree& lower, const std::string& options) {
   return lower.kind() == LowerKind::kChain || options.find("metacopy=on") != options.npos;
 }
@@ -29,7 +27,9 @@ Session::Session(const LowerTree& lower, std::string dir, const SessionOptions& 
       comparison_(dir_ + "/plain", dir_ + "/side/mnt", lower.kind() == LowerKind::kStack) {
   model_.on_name = [this](const Node* node, const std::string& name, bool added) {
     listings_.OnName(node, name, added);
+    comparison_.Touched(node->ino);
   };
+  model_.on_touched = [this](const Node& node) { comparison_.Touched(node.ino); };
 }
 
 Result<std::unique_ptr<Session>> Session::Start(const LowerTree& lower, const std::string& dir,
@@ -41,37 +41,23 @@ Result<std::unique_ptr<Session>> Session::Start(const LowerTree& lower, const st
   TRY(session->model_.Load(plain));
   TRY_ASSIGN(session->mount_,
              MountSubject::Make(lower, dir + "/side", options.mount_options, options.program));
-  for (int role = 0; role < kWorkers; ++role) {
-    TRY_ASSIGN(Worker one, Worker::Start(plain, role));
-    TRY_ASSIGN(Worker other, Worker::Start(session->mount_->path(), role));
-    session->workers_[0].push_back(std::move(one));
-    session->workers_[1].push_back(std::move(other));
-  }
+  TRY_ASSIGN(Crew crew, Crew::Start(plain, session->mount_->path()));
+  session->crew_.emplace(std::move(crew));
   return session;
 }
 
 Session::~Session() {
-  workers_ = {};
+  crew_.reset();
   mount_.reset();
   auto removed = RemoveTree(AT_FDCWD, dir_);
   if (!removed) fmt::print(stderr, "{}\n", removed.error().Message());
 }
 
-Result<Reply> Session::Ask(size_t side, const Op& op) {
-  Worker& worker = workers_[side][static_cast<size_t>(op.worker)];
-  TRY(worker.Send(op));
-  return worker.Receive(kPatience);
-}
-
 std::optional<Failure> Session::Remount() {
   Op release;
   release.kind = OpKind::kRemount;
-  for (size_t side : {0U, 1U}) {
-    for (release.worker = 0; release.worker < kWorkers; ++release.worker) {
-      auto released = Ask(side, release);
-      if (!released) return Failure{"release: " + released.error().Message()};
-    }
-  }
+  auto released = crew_->DoByAll(release);
+  if (!released) return Failure{"release: " + released.error().Message()};
   model_.Apply(release, Reply());
   listings_.OnRemount();
   auto done = mount_->Unmount();
@@ -81,17 +67,26 @@ std::optional<Failure> Session::Remount() {
   return std::nullopt;
 }
 
+// The caches of the mount: pages of open files, then all names and inodes that nobody uses. Or
+// those of the whole host, which takes much longer and hits whoever else is on it.
+std::optional<Failure> Session::Drop(const Op& op) {
+  auto told = crew_->DoByAll(op);
+  if (!told) return Failure{"drop: " + told.error().Message()};
+  if (auto done = mount_->DropCaches(); !done) return Failure{"drop: " + done.error().Message()};
+  comparison_.Dropped();
+  if (op.flags == kDropMount || !options_.drop_caches) return std::nullopt;
+  // Not an error where it may not be written.
+  UniqueFd fd(open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC));
+  if (fd && write(fd.get(), "3", 1) != 1) return Failure{"drop: drop_caches failed"};
+  return std::nullopt;
+}
+
 std::optional<Failure> Session::Step(const Op& op) {
   if (op.kind < OpKind::kCheck) return StepOnWorkers(op);
   coverage_.Count(op, 0, true);
-  if (op.kind == OpKind::kDrop) {
-    // Not an error where it may not be written.
-    UniqueFd fd(options_.drop_caches ? open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC) : -1);
-    if (fd && write(fd.get(), "3", 1) != 1) return Failure{"drop_caches: failed"};
-    return std::nullopt;
-  }
+  if (op.kind == OpKind::kDrop) return Drop(op);
   if (op.kind == OpKind::kRemount) return Remount();
-  auto difference = comparison_.Trees(model_);
+  auto difference = comparison_.Trees(model_, op.flags == kCheckAll);
   return difference ? std::optional(Failure{*difference}) : std::nullopt;
 }
 
@@ -102,41 +97,30 @@ std::optional<Failure> Session::StepOnWorkers(const Op& op) {
                                colon == what.npos ? "" : what.substr(colon + 2))};
   };
   uint32_t states = Coverage::StatesOf(model_, op);
-  auto number = static_cast<size_t>(op.worker);
   if (MustFailOnMount(model_, op)) {
-    auto reply = Ask(1, op);
+    auto reply = crew_->DoOnMount(op);
     if (!reply) return failure("no answer: " + reply.error().Message());
     if (reply->error == 0) return failure("error: succeeds, and must not");
     coverage_.Count(op, states, false);
     return std::nullopt;
   }
-  for (auto& side : workers_) {
-    if (auto sent = side[number].Send(op); !sent) {
-      return failure("no answer: " + sent.error().Message());
-    }
-  }
-  std::array<Reply, 2> replies;
-  for (size_t side : {0U, 1U}) {
-    auto reply = workers_[side][number].Receive(kPatience);
-    if (!reply) {
-      return failure(
-          fmt::format("no answer: {}, {}", side == 0 ? "plain" : "mount", reply.error().Message()));
-    }
-    replies[side] = std::move(*reply);
-  }
+  auto answered = crew_->Do(op);
+  if (!answered) return failure("no answer: " + answered.error().Message());
+  const std::array<Reply, kSides>& replies = *answered;
   coverage_.Count(op, states, replies[0].error == 0);
+  NodePtr target = model_.TargetOf(op).node;
   Model::Applied applied = model_.Apply(op, replies[0]);
   if (options_.trace) {
     fmt::print("ino={} error={} value={} {}\n", applied.node ? applied.node->ino : 0,
                replies[0].error, replies[0].value, ToText(op));
   }
-  auto difference = comparison_.AfterOp(op, applied, replies[0], replies[1]);
+  auto difference = comparison_.AfterOp(op, target.get(), applied, replies[0], replies[1]);
   if (difference) return failure(*difference);
-  for (size_t side : {0U, 1U}) {
+  for (size_t side : {kPlain, kMount}) {
     if (op.kind == OpKind::kSeekdir) listings_.OnSeekdir(op, side, replies[side]);
     if (op.kind != OpKind::kReaddir) continue;
     if (auto wrong = listings_.OnReaddir(op, side, replies[side])) {
-      return failure(fmt::format("{} side: {}", side == 0 ? "plain" : "mount", *wrong));
+      return failure(fmt::format("{} side: {}", side == kPlain ? "plain" : "mount", *wrong));
     }
   }
   if (replies[0].error == 0) Follow(op, applied, replies[0]);
@@ -155,7 +139,7 @@ void Session::Follow(const Op& op, const Model::Applied& applied, const Reply& p
       break;
     case OpKind::kMwrite:
       if (node != nullptr && (model_.mapping(op.worker, op.slot2).flags & 0x10) == 0) {
-        comparison_.TimeUnsure(node->ino);
+        comparison_.MappingWrote(node->ino);
       }
       break;
     case OpKind::kWrite:
@@ -175,13 +159,15 @@ void Session::Follow(const Op& op, const Model::Applied& applied, const Reply& p
 
 std::optional<Failure> Session::Finish() {
   Op check;
+  check.flags = kCheckTouched;
   if (auto failure = Step(check)) return failure;
   if (auto failure = Remount()) return failure;
+  check.flags = kCheckAll;
   if (auto failure = Step(check)) return failure;
-  workers_ = {};
+  crew_.reset();
   auto done = mount_->Unmount();
   if (!done) return Failure{"unmount: " + done.error().Message()};
-  done = lower_.CheckUnchanged();
+  done = lower_.CheckUnchanged(false);
   if (!done) return Failure{"lower: " + done.error().Message()};
   return std::nullopt;
 }

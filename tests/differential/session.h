@@ -2,11 +2,9 @@
 // is compared. Operations come one at a time, from a generator or from a script.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "store/base/result.h"
 #include "tests/differential/compare.h"
@@ -52,14 +50,14 @@ class Session {
   Session(const LowerTree& lower, std::string dir, const SessionOptions& options);
   std::optional<Failure> StepOnWorkers(const Op& op);
   std::optional<Failure> Remount();
-  Result<Reply> Ask(size_t side, const Op& op);
+  std::optional<Failure> Drop(const Op& op);
   void Follow(const Op& op, const Model::Applied& applied, const Reply& plain);
 
   const LowerTree& lower_;
   const std::string dir_;
   const SessionOptions options_;
   std::unique_ptr<MountSubject> mount_;
-  std::array<std::vector<Worker>, 2> workers_;  // plain, mount
+  std::optional<Crew> crew_;
   Model model_;
   Listings listings_;
   Coverage coverage_;

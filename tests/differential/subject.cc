@@ -70,23 +70,22 @@ Result<LowerTree> LowerTree::Make(const std::string& dir, LowerKind kind, uint64
       tree.options_ += (layer == layers.front() ? "" : ":") + layer;
     }
   }
-  TRY_ASSIGN(tree.fingerprint_, tree.Fingerprint());
+  TRY_ASSIGN(tree.fingerprint_, tree.Read(true));
   return tree;
 }
 
-Result<std::string> LowerTree::Fingerprint() const {
-  uint64_t hash = 0;
-  std::string text;
+Result<LowerTree::Fingerprint> LowerTree::Read(bool content) const {
+  Fingerprint read;
   auto walk = [&](auto& self, const std::string& path) -> Result<> {
     struct stat st = {};
     if (lstat(path.c_str(), &st) != 0) return Errno(path);
-    text += fmt::format("{} {:o} {} {} {} {} {}.{} {}.{}\n", path, st.st_mode, st.st_uid, st.st_gid,
-                        st.st_nlink, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-                        st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
-    if (S_ISREG(st.st_mode)) {
-      TRY_ASSIGN(std::string content,
+    read.stat += fmt::format("{} {:o} {} {} {} {} {}.{} {}.{}\n", path, st.st_mode, st.st_uid,
+                             st.st_gid, st.st_nlink, st.st_size, st.st_mtim.tv_sec,
+                             st.st_mtim.tv_nsec, st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    if (content && S_ISREG(st.st_mode)) {
+      TRY_ASSIGN(std::string bytes,
                  ReadFileAt(AT_FDCWD, path, static_cast<size_t>(st.st_size) + 1));
-      hash = hash * 31 + HashOf(content);
+      read.content = read.content * 31 + HashOf(bytes);
     }
     if (!S_ISDIR(st.st_mode)) return {};
     TRY_ASSIGN(auto names, NamesIn(path));
@@ -94,14 +93,19 @@ Result<std::string> LowerTree::Fingerprint() const {
     return {};
   };
   TRY(walk(walk, bytes_));
-  return text + std::to_string(hash);
+  return read;
 }
 
-Result<> LowerTree::CheckUnchanged() const {
-  TRY_ASSIGN(std::string now, Fingerprint());
-  if (now == fingerprint_) return {};
+Result<> LowerTree::CheckUnchanged(bool content) const {
+  TRY_ASSIGN(Fingerprint read, Read(content));
+  if (content && read.content != fingerprint_.content) {
+    return Invalid("bytes of the lower have changed");
+  }
+  const std::string& now = read.stat;
+  const std::string& before = fingerprint_.stat;
+  if (now == before) return {};
   size_t at = 0;
-  while (at < now.size() && at < fingerprint_.size() && now[at] == fingerprint_[at]) ++at;
+  while (at < now.size() && at < before.size() && now[at] == before[at]) ++at;
   size_t line = now.rfind('\n', at);
   line = line == now.npos ? 0 : line + 1;
   return Invalid("the lower has changed: " + now.substr(line, now.find('\n', at) - line));
@@ -133,6 +137,15 @@ Result<> MountSubject::Mount() {
   TRY_ASSIGN(int status, Run({program_, "-o", options_, path()}));
   if (status != 0) return Fail(EIO, fmt::format("veneerfs -o {}: status {}", options_, status));
   mounted_ = true;
+  return {};
+}
+
+Result<> MountSubject::DropCaches() {
+  // What every reconfiguration of a superblock begins with.
+  UniqueFd mount(fspick(AT_FDCWD, path().c_str(), FSPICK_CLOEXEC));
+  if (!mount || fsconfig(mount.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
+    return Errno("reconfigure " + path());
+  }
   return {};
 }
 

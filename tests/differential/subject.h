@@ -24,17 +24,22 @@ class LowerTree {
   uint64_t seed() const { return seed_; }
   const std::string& merged() const { return merged_; }
   const std::string& options() const { return options_; }  // for the mount
-  // The sentence that says what is different now, or nothing.
-  Result<> CheckUnchanged() const;
+  // The sentence that says what is different now, or nothing. No file changes without its change
+  // time doing so; `content`: reads them nevertheless.
+  Result<> CheckUnchanged(bool content) const;
 
  private:
-  Result<std::string> Fingerprint() const;
+  struct Fingerprint {
+    std::string stat;  // a line per entry
+    uint64_t content = 0;
+  };
+  Result<Fingerprint> Read(bool content) const;
   LowerKind kind_ = LowerKind::kStack;
   uint64_t seed_ = 0;
   std::string merged_;
   std::string bytes_;  // the directory that must not change
   std::string options_;
-  std::string fingerprint_;
+  Fingerprint fingerprint_;
 };
 
 // The mount. Unmounts itself, by force if need be.
@@ -48,6 +53,8 @@ class MountSubject {
 
   std::string path() const { return dir_ + "/mnt"; }
   Result<> Mount();
+  // Has the kernel forget every name and inode of the mount that nobody uses.
+  Result<> DropCaches();
   // Returns when the daemon is gone and has left nothing temporary behind.
   Result<> Unmount();
 

@@ -1,17 +1,14 @@
 #include "tests/differential/worker.h"
 
+#include <fmt/format.h>
 #include <grp.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstring>
-#include <type_traits>
+#include <chrono>
 #include <utility>
 
 namespace veneer::differential {
@@ -20,16 +17,8 @@ namespace {
 
 constexpr std::array<Identity, kWorkers> kIdentities = {
     {{0, 0, 0, 022}, {0, 0, 0, 0}, {1000, 1000, 2000, 027}, {2000, 2000, 100, 002}}};
-constexpr size_t kMaxMessage = 128 << 10;
-
-// What goes over the channel before the payload.
-struct Head {
-  int error;
-  int64_t value;
-  uint64_t hash;
-  FileStat st;
-};
-static_assert(std::is_trivially_copyable_v<Head>);
+constexpr std::chrono::seconds kPatience{60};
+constexpr std::chrono::milliseconds kBetweenLooks{500};  // at who is still alive
 
 bool Become(const Identity& identity) {
   umask(identity.umask);
@@ -40,48 +29,32 @@ bool Become(const Identity& identity) {
   return true;
 }
 
-[[noreturn]] void Serve(const std::string& root, int role, int channel) {
-  if (!Become(IdentityOf(role))) _exit(1);
+[[noreturn]] void Serve(const std::string& root, Board& board, Post post, pid_t controller) {
+  if (!Become(IdentityOf(post.worker))) _exit(1);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // new identities clear it
+  if (getppid() != controller) _exit(1);
   Executor executor(root);
-  std::string line(kMaxMessage, '\0');
-  for (;;) {
-    ssize_t n = recv(channel, line.data(), line.size(), 0);
-    if (n <= 0) _exit(0);
-    auto op = FromText(std::string_view(line).substr(0, static_cast<size_t>(n)));
-    if (!op) _exit(1);
-    Reply reply = executor.Execute(*op);
-    Head head = {reply.error, reply.value, reply.hash, reply.st};
-    std::string message(reinterpret_cast<const char*>(&head), sizeof head);
-    message += reply.payload;
-    if (send(channel, message.data(), message.size(), MSG_NOSIGNAL) < 0) _exit(1);
-  }
+  for (;;) board.PutAnswer(post, executor.Execute(board.AwaitOp(post)));
 }
 
 }  // namespace
 
 const Identity& IdentityOf(int role) { return kIdentities[static_cast<size_t>(role)]; }
 
-Result<Worker> Worker::Start(const std::string& root, int role) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return Errno("socketpair");
-  UniqueFd ours(ends[0]);
-  UniqueFd theirs(ends[1]);
+Result<Worker> Worker::Start(const std::string& root, Board& board, Post post) {
+  pid_t controller = getpid();
   pid_t pid = fork();
   if (pid < 0) return Errno("fork");
   if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int number : {SIGINT, SIGTERM, SIGHUP}) signal(number, SIG_IGN);  // the controller decides
-    int channel = theirs.get();
-    // The others' channels, so that each ends when the controller does.
-    close_range(3, static_cast<unsigned>(channel) - 1, 0);
-    close_range(static_cast<unsigned>(channel) + 1, ~0U, 0);
-    Serve(root, role, channel);
+    close_range(3, ~0U, 0);
+    prctl(PR_SET_NAME, post.side == kPlain ? "plain-worker" : "mount-worker");
+    Serve(root, board, post, controller);
   }
-  return Worker(pid, std::move(ours));
+  return Worker(pid);
 }
 
-Worker::Worker(Worker&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), channel_(std::move(other.channel_)) {}
+Worker::Worker(Worker&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
 
 Worker::~Worker() {
   if (pid_ <= 0) return;
@@ -89,29 +62,60 @@ Worker::~Worker() {
   waitpid(pid_, nullptr, 0);
 }
 
-Result<> Worker::Send(const Op& op) {
-  std::string line = ToText(op);
-  if (send(channel_.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return Errno("send");
+bool Worker::Alive() {
+  if (pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+  return pid_ > 0;
+}
+
+Result<Crew> Crew::Start(const std::string& plain, const std::string& mount) {
+  TRY_ASSIGN(auto board, Board::Make());
+  Crew crew(std::move(board));
+  for (int role = 0; role < kWorkers; ++role) {
+    for (size_t side : {kPlain, kMount}) {
+      TRY_ASSIGN(Worker worker, Worker::Start(side == kPlain ? plain : mount, *crew.board_,
+                                              {.side = side, .worker = role}));
+      crew.workers_[side].push_back(std::move(worker));
+    }
+  }
+  return crew;
+}
+
+Result<> Crew::Await() {
+  auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!board_->AwaitAnswers(kBetweenLooks)) {
+    bool late = std::chrono::steady_clock::now() > end;
+    for (size_t side : {kPlain, kMount}) {
+      for (int role = 0; role < kWorkers; ++role) {
+        if (board_->Answered({side, role})) continue;
+        const char* who = side == kPlain ? "plain" : "mount";
+        if (!workers_[side][static_cast<size_t>(role)].Alive()) {
+          return Fail(EPIPE, fmt::format("{}: the worker is gone", who));
+        }
+        if (late) return Fail(ETIMEDOUT, fmt::format("{}: the worker does not answer", who));
+      }
+    }
+  }
   return {};
 }
 
-Result<Reply> Worker::Receive(std::chrono::milliseconds timeout) {
-  struct pollfd waiting = {.fd = channel_.get(), .events = POLLIN, .revents = 0};
-  int ready = poll(&waiting, 1, static_cast<int>(timeout.count()));
-  if (ready < 0) return Errno("poll");
-  if (ready == 0) return Fail(ETIMEDOUT, "the worker does not answer");
-  static thread_local std::string buffer(kMaxMessage, '\0');
-  ssize_t n = recv(channel_.get(), buffer.data(), buffer.size(), 0);
-  if (n < static_cast<ssize_t>(sizeof(Head))) return Fail(EPIPE, "the worker is gone");
-  Head head;
-  std::memcpy(&head, buffer.data(), sizeof head);
-  Reply reply;
-  reply.error = head.error;
-  reply.value = head.value;
-  reply.hash = head.hash;
-  reply.st = head.st;
-  reply.payload.assign(buffer, sizeof head, static_cast<size_t>(n) - sizeof head);
-  return reply;
+Result<> Crew::Run(const Op& op, std::initializer_list<size_t> sides, int first, int last) {
+  for (size_t side : sides) {
+    for (int role = first; role <= last; ++role) TRY(board_->PutUp({side, role}, op));
+  }
+  board_->Begin();
+  return Await();
 }
+
+Result<std::array<Reply, kSides>> Crew::Do(const Op& op) {
+  TRY(Run(op, {kPlain, kMount}, op.worker, op.worker));
+  return std::array{board_->Answer({kPlain, op.worker}), board_->Answer({kMount, op.worker})};
+}
+
+Result<Reply> Crew::DoOnMount(const Op& op) {
+  TRY(Run(op, {kMount}, op.worker, op.worker));
+  return board_->Answer({kMount, op.worker});
+}
+
+Result<> Crew::DoByAll(const Op& op) { return Run(op, {kPlain, kMount}, 0, kWorkers - 1); }
 
 }  // namespace veneer::differential
