@@ -7,6 +7,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "store/base/beneath.h"
 #include "store/base/unique_fd.h"
 #include "tests/differential/bytes.h"
@@ -51,6 +53,22 @@ class Maker {
     });
     Own(name, 0644, uid, 0);
   }
+  // Data in every third stretch of `run` bytes, holes between. No two pages are alike.
+  void LargeFile(const std::string& name, size_t size, size_t run, uid_t uid = 0) {
+    Run(name, [&](const char* path) {
+      UniqueFd fd(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      for (size_t at = 0; fd && at < size; at += 3 * run) {
+        std::string bytes(std::min(run, size - at), '\0');
+        for (size_t i = 0; i < bytes.size(); i += kStretch) {
+          FillBytes(bytes.data() + i, std::min(kStretch, bytes.size() - i),
+                    static_cast<uint32_t>((at + i) / kStretch + 1), at + i);
+        }
+        if (!PwriteAll(fd.get(), bytes, at)) return -1;
+      }
+      return fd ? ftruncate(fd.get(), static_cast<off_t>(size)) : -1;
+    });
+    Own(name, 0666, uid, 0);
+  }
   void Symlink(const std::string& name, const std::string& target, uid_t uid = 0) {
     Run(name, [&](const char* path) { return symlink(target.c_str(), path); });
     Run(name, [&](const char* path) { return lchown(path, uid, uid); });
@@ -94,6 +112,8 @@ class Maker {
   }
 
  private:
+  static constexpr size_t kStretch = 4096;
+
   template <typename Call>
   void Run(const std::string& name, Call call) {
     if (!result_) return;
@@ -198,6 +218,10 @@ void MakeShapes(Maker& make) {
   make.File("data/one", 1, 0666);
   make.File("data/page", 4096, 0666);
   make.File("data/page1", 4097, 0666);
+  // Large enough for engines that treat large files differently.
+  make.LargeFile("data/large0", (3 << 20) + 1234, 3 << 20);
+  make.LargeFile("data/large1", 12 << 20, 256 << 10, 2000);
+  make.LargeFile("data/large2", (4 << 20) - 1, 1 << 20, 1000);
   make.Xattr("data/page", "trusted.t", 12);
   make.Xattr("data/page", "user.a", 50);
   make.Dir("links", 0777);
@@ -208,6 +232,7 @@ void MakeShapes(Maker& make) {
       if (make.random().Chance(60)) make.Link(fmt::format("{}{}", dir, i), name);
     }
   }
+  make.Link("links/large2", "data/large2");
   make.Symlink("links/sym", "l0");
   make.Link("links/symlink2", "links/sym");
   make.Dir("names", 0777);

@@ -13,7 +13,7 @@ namespace veneer::differential {
 
 Result<> MakeSampleTree(const std::string& dir, uint64_t seed);
 
-// How a directory stack says what is deleted.
+// How layers say what is deleted; a chain's are in AUFS form.
 enum class LayerForm { kOverlay, kAufs };
 
 // Takes the tree `merged` apart: makes directories below `base` which, stacked, show it again, with

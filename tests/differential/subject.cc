@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <thread>
@@ -60,7 +61,13 @@ Result<LowerTree> LowerTree::Make(const std::string& dir, LowerKind kind, uint64
   TRY(MakeDir(tree.bytes_));
   TRY(MakeSampleTree(tree.merged_, seed));
   if (kind == LowerKind::kChain) {
-    std::string chain = fs::testing::MakeChain({tree.merged_}, tree.bytes_);
+    // The layers as an archive has them; every other chain grows as the store lets one grow.
+    std::string unpacked = dir + "/layers";
+    TRY(MakeDir(unpacked));
+    TRY_ASSIGN(auto layers, SplitIntoLayers(tree.merged_, unpacked, LayerForm::kAufs, seed));
+    std::reverse(layers.begin(), layers.end());
+    std::string chain = fs::testing::MakeChain(layers, tree.bytes_, seed % 2 == 1);
+    TRY(RemoveTree(AT_FDCWD, unpacked));
     tree.options_ = fmt::format("chain={},objects={}/objects", chain, tree.bytes_);
   } else {
     LayerForm form = seed % 3 == 2 ? LayerForm::kAufs : LayerForm::kOverlay;

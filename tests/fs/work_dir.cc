@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <span>
 #include <sstream>
 #include <thread>
 
@@ -26,6 +27,7 @@
 #include "store/tree/chain_builder.h"
 #include "store/tree/layer_tree.h"
 #include "store/tree/layer_tree_builder.h"
+#include "store/tree/merged_tree.h"
 
 namespace veneer::fs::testing {
 
@@ -326,8 +328,14 @@ std::unique_ptr<tree::LayerTree> MakeLayer(const std::string& source, const std:
     Must(builder->Add(relative, attr, object, target, xattrs));
     if (!S_ISDIR(st.st_mode)) return;
     for (const std::string& name : ListDir(path)) {
-      std::string below = relative;
-      add(below.append(relative.empty() ? "" : "/").append(name));
+      std::string dir = relative.empty() ? "" : relative + "/";
+      if (name == ".wh..wh..opq") {
+        Must(builder->SetOpaque(relative));
+      } else if (name.starts_with(".wh.")) {
+        Must(builder->AddWhiteout(dir + name.substr(4)));
+      } else {
+        add(dir + name);
+      }
     }
   };
   add("");
@@ -338,7 +346,8 @@ std::unique_ptr<tree::LayerTree> MakeLayer(const std::string& source, const std:
 
 }  // namespace
 
-std::string MakeChain(const std::vector<std::string>& sources, const std::string& store) {
+std::string MakeChain(const std::vector<std::string>& sources, const std::string& store,
+                      bool one_by_one) {
   MakeDirs(store + "/objects");
   UniqueFd dir = OpenFile(store, O_RDONLY | O_DIRECTORY);
   std::vector<std::unique_ptr<tree::LayerTree>> layers;
@@ -347,10 +356,20 @@ std::string MakeChain(const std::vector<std::string>& sources, const std::string
     layers.push_back(MakeLayer(source, store, dir.get()));
     pointers.push_back(layers.back().get());
   }
-  ChainId chain(Digest::Of(sources.back()));
+  ChainId chain(Digest::Of(one_by_one ? sources.front() : sources.back()));
   std::string path = store + "/" + chain.Hex();
   UniqueFd file = OpenFile(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-  Must(tree::BuildBase(pointers, chain, dir.get(), file.get()));
+  std::span<const tree::LayerTree* const> first(pointers);
+  if (one_by_one) first = first.first(1);
+  Must(tree::BuildBase(first, chain, dir.get(), file.get()));
+  for (size_t i = first.size(); i < pointers.size(); ++i) {
+    auto parent = Must(tree::MergedTree::Open(dir.get(), chain.Hex()));
+    ChainId next(Digest::Of(sources[i]));
+    path = store + "/" + next.Hex();
+    file = OpenFile(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    Must(tree::BuildNext(*parent, chain, *pointers[i], next, dir.get(), file.get()));
+    chain = next;
+  }
   return path;
 }
 WorkDir::WorkDir(Setup setup) : setup_(std::move(setup)) {

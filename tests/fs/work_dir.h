@@ -56,8 +56,11 @@ RunResult RunVeneerfs(const std::vector<std::string>& args, const std::string& f
                       rlim_t descriptors = 0);
 
 // Turns the directories `sources`, the lowest first, into the layers of a store chain:
-// `store`/objects and a tree file in `store`. Returns the tree file's path.
-std::string MakeChain(const std::vector<std::string>& sources, const std::string& store);
+// `store`/objects and a tree file in `store`. Whiteouts and opaque directories are as in a layer's
+// archive, `.wh.NAME` and `.wh..wh..opq`. The tree is merged from all layers at once or,
+// `one_by_one`, each layer on what is below it. Returns the tree file's path.
+std::string MakeChain(const std::vector<std::string>& sources, const std::string& store,
+                      bool one_by_one = false);
 
 // A mount, or a plain directory. Unmounts itself.
 class WorkDir {
