@@ -48,7 +48,8 @@ struct Freeze {
 inline constexpr unsigned long kSync = _IO(kType, 1);
 // Waits for changes under way, then makes new ones wait until Thaw, the timeout, or the closing of
 // the descriptor that asked. Data written through passthrough handles and mappings is not held up.
-// EBUSY: frozen already.
+// EBUSY: frozen already. ECANCELED: thawed before all changes under way were done, or the daemon is
+// ending. ETIMEDOUT: they took that long.
 inline constexpr unsigned long kFreeze = _IOW(kType, 2, Freeze);
 inline constexpr unsigned long kThaw = _IO(kType, 3);  // EINVAL: not frozen
 inline constexpr unsigned long kStats = _IOR(kType, 4, Stats);

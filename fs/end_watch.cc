@@ -11,8 +11,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "fs/log.h"
-
 namespace veneer::fs {
 namespace {
 
@@ -78,7 +76,7 @@ void EndWatch::Watch(Overlay& overlay) {
   while (read(event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
   }
   if (asked == 0) return;  // the loop ended by itself
-  if (auto thawed = overlay.Thaw(); thawed) Log(LogLevel::kInfo, "thawed, to end");
+  overlay.ThawForGood();
   write_back_();
   Restore();
   kill(getpid(), asked);

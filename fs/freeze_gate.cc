@@ -14,18 +14,19 @@ Result<Passage> FreezeGate::Enter() {
     Leave();
     TRY(RequirePatience("frozen"));
     std::unique_lock lock(mu_);
-    if (ClosedLocked() && ++waiting_ > most_waiting_) {
-      Log(LogLevel::kWarning, "thawed: {} requests wait, and no more can be kept", waiting_ - 1);
+    if (ClosedLocked() && waiting_ >= most_waiting_) {
+      Log(LogLevel::kWarning, "thawed: {} requests wait, and no more can be kept", waiting_);
       OpenLocked();
     }
+    ++waiting_;
     while (ClosedLocked()) changed_.wait_until(lock, until_);
+    --waiting_;
     OpenLocked();  // timed out: whoever sees it first opens the gate
   }
 }
 
 void FreezeGate::OpenLocked() {
   owner_ = 0;
-  waiting_ = 0;
   closed_ = false;
   changed_.notify_all();
 }
@@ -40,13 +41,19 @@ void FreezeGate::Leave() {
 Result<> FreezeGate::Close(uint64_t owner, std::chrono::milliseconds timeout) {
   if (timeout.count() <= 0 || timeout > kLongest) timeout = kLongest;
   std::unique_lock lock(mu_);
+  if (for_good_) return Fail(ECANCELED, "freeze");
   if (ClosedLocked()) return Fail(EBUSY, "freeze");
+  const uint64_t closing = ++closing_;
+  const Clock::time_point until = Clock::now() + timeout;
   owner_ = owner;
-  until_ = Clock::now() + timeout;
+  until_ = until;
   closed_ = true;
-  if (changed_.wait_until(lock, until_, [&] { return inside_.load() == 0; })) return {};
-  OpenLocked();
-  return Fail(ETIMEDOUT, "freeze");
+  // Opened meanwhile, and perhaps closed by somebody else since: that is theirs.
+  auto ours = [&] { return owner_ != 0 && closing_ == closing; };
+  while (ours() && inside_.load() != 0 && Clock::now() < until) changed_.wait_until(lock, until);
+  if (ours() && inside_.load() == 0) return {};
+  if (ours()) OpenLocked();
+  return Fail(Clock::now() < until ? ECANCELED : ETIMEDOUT, "freeze");
 }
 
 Result<> FreezeGate::Open() {
@@ -59,6 +66,13 @@ Result<> FreezeGate::Open() {
 void FreezeGate::OpenFor(uint64_t owner) {
   std::lock_guard lock(mu_);
   if (owner_ == owner && owner != 0) OpenLocked();
+}
+
+void FreezeGate::OpenForGood() {
+  std::lock_guard lock(mu_);
+  for_good_ = true;
+  if (ClosedLocked()) Log(LogLevel::kInfo, "thawed, to end");
+  OpenLocked();
 }
 
 }  // namespace veneer::fs

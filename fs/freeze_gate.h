@@ -47,10 +47,11 @@ class FreezeGate {
 
   // Closes the gate for `owner` (not 0), and waits for those inside to leave. It opens by itself
   // after `timeout`. EBUSY: closed already. ETIMEDOUT: somebody stayed inside for that long; the
-  // gate is open again.
+  // gate is open again. ECANCELED: it was opened before all had left, or is open for good.
   Result<> Close(uint64_t owner, std::chrono::milliseconds timeout);
   Result<> Open();               // EINVAL: not closed, or no longer
   void OpenFor(uint64_t owner);  // where `owner` closed it
+  void OpenForGood();            // and whoever closes it, or is about to, fails
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -62,9 +63,12 @@ class FreezeGate {
   std::atomic<bool> closed_{false};
   std::mutex mu_;
   std::condition_variable changed_;
-  uint64_t owner_ = 0;  // guarded by mu_
+  // Guarded by mu_.
+  uint64_t owner_ = 0;
+  uint64_t closing_ = 0;  // how often it was closed: whose turn it is
+  bool for_good_ = false;
   Clock::time_point until_;
-  unsigned waiting_ = 0;
+  unsigned waiting_ = 0;  // in Enter()
   std::atomic<unsigned> most_waiting_{UINT_MAX};
 };
 using Passage = FreezeGate::Passage;

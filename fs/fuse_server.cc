@@ -92,7 +92,7 @@ void Server::MeetRing() {
       ++server.rings_;
     }
     ~Ring() {
-      (void)server.overlay_.Thaw();  // nobody is left who could
+      server.overlay_.ThawForGood();  // nobody is left who could
       server.workers_->Drain();
     }
     Server& server;

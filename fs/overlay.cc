@@ -125,6 +125,8 @@ Result<> Overlay::Freeze(HandleId owner, std::chrono::milliseconds timeout) {
 
 Result<> Overlay::Thaw() { return gate_.Open(); }
 
+void Overlay::ThawForGood() { gate_.OpenForGood(); }
+
 control::Stats Overlay::Statistics() const {
   control::Stats stats = {};
   auto uptime = std::chrono::steady_clock::now() - started_;

@@ -152,6 +152,7 @@ class Overlay {
   Result<> Complete();
   Result<> Freeze(HandleId owner, std::chrono::milliseconds timeout);  // until `owner` is released
   Result<> Thaw();
+  void ThawForGood();  // and every Freeze() fails, those under way too: the mount is ending
   // For servers that cannot be asked to thaw once more than `most` requests wait: then it thaws.
   void LimitWaiting(unsigned most) { gate_.LimitWaiting(most); }
   control::Stats Statistics() const;

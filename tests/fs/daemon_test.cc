@@ -3,15 +3,18 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
 #include <thread>
+#include <vector>
 
 #include "fs/control.h"
 #include "tests/fs/work_dir.h"
@@ -174,6 +177,35 @@ TEST_P(Daemon, EndsOnSigtermWhileFrozen) {
   held.join();
   root.Reset();
   EXPECT_FALSE(StillMounted());
+  work().Mount();
+}
+
+// Freezes that come all the time hold up neither the end nor what is written back before it.
+TEST_P(Daemon, EndsOnSigtermThoughFreezesAreQueued) {
+  UniqueFd file = OpenFile(At("mapped"), O_RDWR | O_CREAT);  // new, so not passed through
+  ASSERT_EQ(ftruncate(file.get(), 4096), 0);
+  void* map = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  memcpy(map, "kept", 4);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> freezers;
+  for (int i = 0; i < 4; ++i) {
+    freezers.emplace_back([&] {
+      UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+      control::Freeze freeze = {.timeout_ms = 30'000, .reserved = 0};
+      while (!stop) (void)ioctl(root.get(), control::kFreeze, &freeze);
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  pid_t pid = work().pid();
+  ASSERT_EQ(kill(pid, SIGTERM), 0);
+  AwaitEnd(pid);
+  stop = true;
+  for (std::thread& freezer : freezers) freezer.join();
+  munmap(map, 4096);
+  file.Reset();
+  EXPECT_FALSE(StillMounted());
+  EXPECT_EQ(ReadFile(work().upper() + "/mapped").substr(0, 4), "kept");
   work().Mount();
 }
 
