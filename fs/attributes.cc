@@ -81,6 +81,8 @@ Result<> Overlay::DropCapability(int fd) {
 
 Result<> Overlay::ForgetCapability(int fd, Inode& inode) {
   if (!inode.maybe_capable) return {};
+  MutexLock privileges(PrivilegesOf(inode));
+  if (!inode.maybe_capable) return {};
   TRY(DropCapability(fd));
   inode.maybe_capable = false;
   return {};
@@ -170,6 +172,8 @@ Result<std::optional<timespec>> Overlay::BirthTime(NodeId node) {
 // `fd` may be O_PATH.
 Result<> Overlay::ClearSuid(int fd, Inode& inode, const KillSuid& in_group) {
   if (!inode.maybe_suid) return {};
+  MutexLock privileges(PrivilegesOf(inode));
+  if (!inode.maybe_suid) return {};
   struct stat st = {};
   if (!upper_->StatFd(fd, st)) return Errno("stat");
   mode_t clear = SuidBits(st.st_mode);
@@ -190,6 +194,7 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
   TRY(FaultPoint("setattr.before_change"));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   if (change.mode) {
+    MutexLock privileges(PrivilegesOf(*inode));
     inode->maybe_suid = true;
     TRY(ChangeMode(fd->get(), *change.mode & 07777));
   }
@@ -208,6 +213,7 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
     if (change.gid) {
       TRY_ASSIGN(gid, ownership_.GidOnDisk(*change.gid));
     }
+    MutexLock privileges(PrivilegesOf(*inode));
     TRY(ChangeOwner(fd->get(), uid, gid));
   }
   if (change.size) {

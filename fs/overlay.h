@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -207,6 +208,8 @@ class Overlay {
   Result<> ForgetCapability(int fd, Inode& inode);
   void CountSubdirectory(Inode& dir, int change);
   Result<> ClearSuid(int fd, Inode& inode, const KillSuid& in_group);
+  // Held while mode, owner or capabilities of the inode's file in the upper change.
+  Mutex& PrivilegesOf(const Inode& inode) { return privileges_[inode.ino % privileges_.size()]; }
 
   // upper_path.cc: reaching an inode's file in the upper. REQUIRES: has_upper().
   struct UpperAt {
@@ -346,7 +349,8 @@ class Overlay {
   // xattr.cc
   // ENOTSUP: attributes that this mount does not have.
   Result<> CheckXattr(const std::string& name) const;
-  Result<> ChangeXattr(NodeId node, const std::function<Result<>(const std::string& path)>& change);
+  using Change = std::function<Result<>(Inode& inode, const std::string& path)>;
+  Result<> ChangeXattr(NodeId node, const Change& change);
 
   const std::unique_ptr<FdCache> cache_;
   const std::unique_ptr<Lower> lower_;
@@ -359,6 +363,7 @@ class Overlay {
   HandleTable handles_;
   InodePtr root_;
 
+  std::array<Mutex, 64> privileges_;
   Mutex rename_mu_;  // renames from one directory to another
 
   std::unique_ptr<LinkIndex> index_;  // directory stacks with an upper

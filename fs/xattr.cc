@@ -2,6 +2,8 @@
 // (store/markers.h).
 #include <fcntl.h>
 
+#include <optional>
+
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
 
@@ -42,14 +44,13 @@ Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
   return names;
 }
 
-Result<> Overlay::ChangeXattr(NodeId node,
-                              const std::function<Result<>(const std::string& path)>& change) {
+Result<> Overlay::ChangeXattr(NodeId node, const Change& change) {
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   TRY(RequireUpper());
   TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY(EnsureUpper(inode, Need::kAttributes));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  return change(FdPath(fd->get()));
+  return change(*inode, FdPath(fd->get()));
 }
 
 Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_view value,
@@ -60,7 +61,11 @@ Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_vie
     TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
     TRY(AwaitWhole(inode));
   }
-  return ChangeXattr(node, [&](const std::string& path) {
+  return ChangeXattr(node, [&](Inode& inode, const std::string& path) -> Result<> {
+    bool capability = name == "security.capability";
+    std::optional<MutexLock> privileges;  // an ACL is a mode too
+    if (capability || name.starts_with(kAclPrefix)) privileges.emplace(PrivilegesOf(inode));
+    if (capability) inode.maybe_capable = true;
     return fs::SetXattr(path, upper_->StoredXattrName(name), stored, flags, XattrPath::kMagicLink);
   });
 }
@@ -71,7 +76,7 @@ Result<> Overlay::RemoveXattr(NodeId node, const std::string& name) {
     if (name.starts_with(kAclPrefix)) return {};  // as the kernel's own filesystems
     return std::unexpected(std::move(old).error());
   }
-  TRY(ChangeXattr(node, [&](const std::string& path) {
+  TRY(ChangeXattr(node, [&](Inode&, const std::string& path) {
     return fs::RemoveXattr(path, upper_->StoredXattrName(name), XattrPath::kMagicLink);
   }));
   if (name == "security.capability") {
