@@ -44,7 +44,8 @@ struct Freeze {
   __u32 reserved;
 };
 
-// Makes durable what has been written, through any descriptor or mapping, before the call.
+// Makes durable what has been written, through any descriptor or mapping, before the call. EAGAIN:
+// too many ask for that at once.
 inline constexpr unsigned long kSync = _IO(kType, 1);
 // Waits for changes under way, then makes new ones wait until Thaw, the timeout, or the closing of
 // the descriptor that asked. Data written through passthrough handles and mappings is not held up.

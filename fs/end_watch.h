@@ -2,9 +2,9 @@
 //
 // A signal that asks to end is handled in a thread, since a handler may take no lock and the loop
 // must go on serving meanwhile: the freeze gate is opened for good, for those who wait there would
-// keep the loop from ending, and what mappings changed is written, which is in the kernel's page cache and
-// would be gone with the mount. Then the signal is sent again, to libfuse's handler. A second
-// signal does not wait.
+// keep the loop from ending, and what mappings changed is written, which is in the kernel's page
+// cache and would be gone with the mount. Then the signal is sent again, to libfuse's handler. A
+// second signal does not wait.
 #pragma once
 
 #include <functional>

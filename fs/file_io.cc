@@ -11,6 +11,7 @@
 #include "fs/overlay.h"
 #include "fs/patience.h"
 #include "store/base/beneath.h"
+#include "store/base/fault.h"
 
 namespace veneer::fs {
 
@@ -132,6 +133,7 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, const KillSuid& kill_suid
     // Passthrough writes of such a handle are synced by the kernel, which knows of no marker.
     if (writable && (flags & O_DSYNC) != 0 &&
         (inode->pending || inode->mark_removal != Inode::kMarkSettled)) {
+      TRY(RequirePatience("sync"));
       TRY(Fsync(id, false));
     }
     if (!truncate) return {};
@@ -243,6 +245,7 @@ Result<> Overlay::Fsync(HandleId id, bool data_only) {
   }
   Inode& inode = *handle->inode;
   auto removal = inode.mark_removal.load();
+  TRY(FaultPoint("fsync.before_sync"));
   bool whole = !data_only || removal != Inode::kMarkSettled;
   if ((whole ? fsync(fd->get()) : fdatasync(fd->get())) != 0) return Errno("fsync");
   if (removal != Inode::kMarkSettled) {

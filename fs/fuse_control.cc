@@ -12,12 +12,16 @@ namespace veneer::fs {
 
 namespace {
 
-Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, std::string_view in) {
-  Overlay& engine = EngineOf(req);
+Result<> MayControl(fuse_req_t req) {
   uid_t uid = fuse_req_ctx(req)->uid;
   if (uid != 0 && uid != geteuid()) return Fail(EPERM, "control");
+  return {};
+}
+
+Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, std::string_view in) {
+  Overlay& engine = EngineOf(req);
+  TRY(MayControl(req));
   if (request == control::kSync) {
-    ServerOf(req).WriteBack();
     TRY(engine.Sync());
   } else if (request == control::kComplete) {
     TRY(engine.Complete());
@@ -53,6 +57,28 @@ void DoControl(fuse_req_t req, unsigned request, fuse_file_info* fi, std::string
   Answer(req, [&] { return Control(req, request, fi, in); });
 }
 
+void SayTryAgain(fuse_req_t req) { Send(fuse_reply_err, req, EAGAIN); }
+
+void OnControl(fuse_req_t req, unsigned request, fuse_file_info* fi, std::string_view in) {
+  switch (request) {
+    case control::kSync:
+      Answer(req, [&]() -> Result<> {
+        TRY(MayControl(req));
+        ServerOf(req).AfterWriteBackOfAll(req, KeepCall<DoControl>(req, request, fi, in),
+                                          KeepCall<SayTryAgain>(req));
+        return {};
+      });
+      return;
+    // These never wait: whatever else does, a thaw must not.
+    case control::kThaw:
+    case control::kStats:
+    case control::kIdentify:
+      return DoControl(req, request, fi, in);
+    default:
+      TakesLong<DoControl>::Run(req, request, fi, in);
+  }
+}
+
 void DoFileIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, std::string_view in,
                  size_t out_size) {
   Answer(req, [&]() -> Result<> {
@@ -73,7 +99,7 @@ void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_
     if ((flags & FUSE_IOCTL_COMPAT) != 0) return Fail(ENOTTY, "32-bit ioctl");
     std::string_view argument(static_cast<const char*>(in), in == nullptr ? 0 : in_size);
     if (ino == FUSE_ROOT_ID && _IOC_TYPE(request) == control::kType) {
-      TakesLong<DoControl>::Run(req, request, fi, argument);
+      OnControl(req, request, fi, argument);
       return {};
     }
     if (ChangesFile(request)) {

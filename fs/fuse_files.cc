@@ -1,5 +1,6 @@
 // Requests about open files.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -101,10 +102,8 @@ void OnFallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t lengt
   });
 }
 
-void DoSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
+void DoSeek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
-    // The kernel does not do this for us: what a mapping wrote into a hole would be passed over.
-    ServerOf(req).WriteBack(Node(ino));
     TRY_ASSIGN(uint64_t found,
                EngineOf(req).Seek(HandleOf(fi), static_cast<uint64_t>(offset), whence));
     Send(fuse_reply_lseek, req, static_cast<off_t>(found));
@@ -112,24 +111,55 @@ void DoSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_
   });
 }
 
-void OnSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
-  if (ServerOf(req).HasUnwritten(Node(ino))) {
-    TakesLong<DoSeek>::Run(req, ino, offset, whence, fi);
-  } else {
-    DoSeek(req, ino, offset, whence, fi);
-  }
+// What may always be said: that a file has no holes but the one behind its end.
+void SeekWithoutHoles(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info*) {
+  Answer(req, [&]() -> Result<> {
+    TRY_ASSIGN(struct stat st, EngineOf(req).GetAttr(Node(ino)));
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) return Fail(EINVAL, "lseek");
+    if (offset < 0 || offset >= st.st_size) return Fail(ENXIO, "lseek");
+    Send(fuse_reply_lseek, req, whence == SEEK_DATA ? offset : st.st_size);
+    return {};
+  });
 }
 
-void OnCopyFileRange(fuse_req_t req, fuse_ino_t ino, off_t offset_in, fuse_file_info* in,
-                     fuse_ino_t, off_t offset_out, fuse_file_info* out, size_t length, int) {
+void OnSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
+  Server& server = ServerOf(req);
+  if (!server.HasUnwritten(Node(ino))) return DoSeek(req, ino, offset, whence, fi);
+  // The kernel does not do this for us: what a mapping wrote into a hole would be passed over.
   Answer(req, [&]() -> Result<> {
-    ServerOf(req).WriteBack(Node(ino));  // nor this
+    server.AfterWriteBack(req, Node(ino), KeepCall<DoSeek>(req, ino, offset, whence, fi),
+                          KeepCall<SeekWithoutHoles>(req, ino, offset, whence, fi));
+    return {};
+  });
+}
+
+void DoCopyFileRange(fuse_req_t req, off_t offset_in, fuse_file_info* in, off_t offset_out,
+                     fuse_file_info* out, size_t length) {
+  Answer(req, [&]() -> Result<> {
     // The reply counts in 32 bits; a caller asks again for the rest.
     length = std::min<size_t>(length, size_t{1} << 30);
     TRY_ASSIGN(size_t n, EngineOf(req).CopyFileRange(HandleOf(in), static_cast<uint64_t>(offset_in),
                                                      HandleOf(out),
                                                      static_cast<uint64_t>(offset_out), length));
     Send(fuse_reply_write, req, n);
+    return {};
+  });
+}
+
+// The kernel then copies by reading and writing pages, and has those that are changed.
+void LeaveCopyToKernel(fuse_req_t req) { Send(fuse_reply_err, req, EOPNOTSUPP); }
+
+void OnCopyFileRange(fuse_req_t req, fuse_ino_t ino, off_t offset_in, fuse_file_info* in,
+                     fuse_ino_t, off_t offset_out, fuse_file_info* out, size_t length, int) {
+  using Copy = TakesLongAndMayWait<DoCopyFileRange>;
+  Server& server = ServerOf(req);
+  if (!server.HasUnwritten(Node(ino))) {
+    return Copy::Run(req, offset_in, in, offset_out, out, length);
+  }
+  Answer(req, [&]() -> Result<> {  // as for seeking
+    server.AfterWriteBack(req, Node(ino),
+                          KeepCall<Copy::Run>(req, offset_in, in, offset_out, out, length),
+                          KeepCall<LeaveCopyToKernel>(req));
     return {};
   });
 }
@@ -146,7 +176,7 @@ void AddFileOperations(fuse_lowlevel_ops& operations) {
   operations.fsync = TakesLong<OnFsync>::Run;
   operations.fallocate = TakesLongAndMayWait<OnFallocate>::Run;
   operations.lseek = OnSeek;
-  operations.copy_file_range = TakesLongAndMayWait<OnCopyFileRange>::Run;
+  operations.copy_file_range = OnCopyFileRange;
 }
 
 }  // namespace veneer::fs

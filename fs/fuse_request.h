@@ -19,6 +19,7 @@
 #include "fs/replier.h"
 #include "fs/waiting_room.h"
 #include "fs/workers.h"
+#include "fs/write_backs.h"
 
 namespace veneer::fs {
 
@@ -46,14 +47,16 @@ class Server : public FuseServer {
   void Forget(NodeId node, uint64_t count) {
     if (overlay_.Forget(node, count)) modes_.Forget(node);
   }
-  // What mappings of open files changed, and only the kernel has, comes to the engine; returns when
-  // it is there.
-  void WriteBack();
+  // What mappings of open files changed, and only the kernel has, comes to the engine: of one file,
+  // or of all. Then `then` is called, or, where that cannot be waited for, `instead`
+  // (write_backs.h).
+  using Call = std::function<void()>;
+  void AfterWriteBack(fuse_req_t req, NodeId node, Call then, Call instead);
+  void AfterWriteBackOfAll(fuse_req_t req, Call then, Call instead);
   // The kernel asks again for what it knows of the node's attributes.
   void ForgetAttributes(NodeId node) {
     fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
   }
-  void WriteBack(NodeId node);                                             // of one file
   bool HasUnwritten(NodeId node) { return modes_.HasCachedWriter(node); }  // possibly
   uint64_t passed() const { return passed_; }
   // True where user 0 of the mount is the host's root.
@@ -67,6 +70,9 @@ class Server : public FuseServer {
   Replier& replier() { return *replier_; }
 
  private:
+  // Return when it is written.
+  void WriteBack();
+  void WriteBack(NodeId node);
   // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
   std::string MountedNow() const;
 
@@ -75,7 +81,8 @@ class Server : public FuseServer {
   OpenModes modes_;
   WaitingRoom waiting_;
   std::unique_ptr<Replier> replier_ = std::make_unique<Replier>();
-  std::unique_ptr<Workers> workers_ = std::make_unique<Workers>();
+  std::unique_ptr<Workers> workers_;
+  WriteBacks write_backs_;
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   std::atomic<uint64_t> passed_{0};
   std::atomic<uint64_t> rings_{0};

@@ -33,6 +33,7 @@ constexpr unsigned kMostPerRing = 16;
 // once they are used.
 constexpr unsigned kMaxThreads = 256;
 constexpr unsigned kMaxWaiting = kMaxThreads - 16;
+constexpr unsigned kMaxWriteBacks = 8;  // of those 16
 #ifndef FUSE_DEV_IOC_BACKING_CLOSE
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
 #endif
@@ -48,6 +49,7 @@ bool InInitialUserNamespace() {
   auto cpus = static_cast<unsigned>(std::max(1L, sysconf(_SC_NPROCESSORS_CONF)));
   return std::clamp(kRingBuffers / cpus, kFewestPerRing, kMostPerRing);
 }
+[[maybe_unused]] unsigned RingWriteBacks() { return RingDepth() / 4; }
 
 // As root, or else as who mounted it.
 void Detach(const std::string& mountpoint) {
@@ -80,6 +82,11 @@ Server::Server(Overlay& overlay, Config config)
     : overlay_(overlay),
       config_(std::move(config)),
       waiting_(kMaxWaiting),
+      workers_(std::make_unique<Workers>([this] {
+        // A thaw must not wait for those who wait for it.
+        if (overlay_.Thaw()) Log(LogLevel::kWarning, "thawed: no more threads can be started");
+      })),
+      write_backs_(kMaxWriteBacks, *workers_),
       privileged_(geteuid() == 0 && InInitialUserNamespace()) {}
 
 // libfuse cancels its rings' threads at the end, wherever they are; they end by themselves too.
@@ -133,7 +140,8 @@ void Server::Init(fuse_conn_info* conn) {
   if (config_.uring && (conn->capable_ext & FUSE_CAP_OVER_IO_URING) != 0) {
     conn->max_write = std::min(kRingMaxWrite, config_.max_write);
     // A waiting request keeps its buffer: the last ones are for who thaws.
-    overlay_.LimitWaiting(RingDepth() - 2);
+    overlay_.LimitWaiting(RingDepth() - RingWriteBacks() - 2);
+    write_backs_.Limit(RingWriteBacks());
   }
 #endif
   conn->time_gran = 1;
@@ -254,6 +262,21 @@ void Server::WriteBack(NodeId node) {
   if (rc != 0 && rc != -ENOENT) Log(LogLevel::kWarning, "writing pages back: {}", strerror(-rc));
 }
 
+void Server::AfterWriteBack(fuse_req_t req, NodeId node, Call then, Call instead) {
+  write_backs_.Run({.write = [this, node] { WriteBack(node); },
+                    .then = std::move(then),
+                    .instead = std::move(instead)},
+                   IsOnRing(req) ? WriteBacks::Where::kOnRing : WriteBacks::Where::kOffRing);
+}
+
+void Server::AfterWriteBackOfAll(fuse_req_t req, Call then, Call instead) {
+  write_backs_.Run({.write = [this] { WriteBack(); },
+                    .then = std::move(then),
+                    .instead = std::move(instead),
+                    .may_be_last = true},
+                   IsOnRing(req) ? WriteBacks::Where::kOnRing : WriteBacks::Where::kOffRing);
+}
+
 Result<> Server::Serve() {
   fuse_loop_config* loop = fuse_loop_cfg_create();
   if (loop == nullptr) return Fail(ENOMEM, "FUSE loop");
@@ -262,7 +285,11 @@ Result<> Server::Serve() {
   fuse_loop_cfg_set_idle_threads(loop, 8);
   int rc = 0;
   {
-    EndWatch watch(overlay_, [this] { WriteBack(); });
+    // Once the loop has ended nobody writes any more, and who waits for it would for ever.
+    EndWatch watch(overlay_, [this] {
+      WriteBack();
+      write_backs_.End();
+    });
     rc = fuse_session_loop_mt(session_, loop);
   }
   fuse_loop_cfg_destroy(loop);
@@ -280,6 +307,8 @@ Server::~Server() {
     if (MountedNow() == mount_id_) Detach(config_.mountpoint);
   }
   if (handlers_) fuse_remove_signal_handlers(session_);
+  overlay_.ThawForGood();
+  workers_->Drain();  // they have requests of the session
   fuse_session_destroy(session_);
 }
 

@@ -12,7 +12,7 @@ thread_local bool is_worker = false;
 
 }  // namespace
 
-Workers::Workers() {
+Workers::Workers(std::function<void()> at_limit) : at_limit_(std::move(at_limit)) {
   CPU_ZERO(&cpus_);
   sched_getaffinity(0, sizeof cpus_, &cpus_);
 }
@@ -25,6 +25,7 @@ Workers::~Workers() {
 }
 
 void Workers::Run(std::function<void()> task) {
+  bool here;
   {
     MutexLock lock(mu_);
     tasks_.push_back(std::move(task));
@@ -35,11 +36,14 @@ void Workers::Run(std::function<void()> task) {
     ++threads_;
     if (Start()) return;
     --threads_;
-    if (threads_ > 0) return;
-    task = std::move(tasks_.back());
-    tasks_.pop_back();
+    here = threads_ == 0;
+    if (here) {
+      task = std::move(tasks_.back());
+      tasks_.pop_back();
+    }
   }
-  task();
+  at_limit_();
+  if (here) task();
 }
 
 bool Workers::Start() {

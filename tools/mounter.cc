@@ -240,7 +240,10 @@ Result<> TemporaryMount::Release() {
 
 Result<FrozenMount> FrozenMount::Freeze(const std::string& path) {
   TRY_ASSIGN(UniqueFd root, OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY));
-  if (ioctl(root.get(), fs::control::kSync) != 0) return Errno("sync the mount at " + path);
+  while (ioctl(root.get(), fs::control::kSync) != 0) {
+    if (errno != EAGAIN) return Errno("sync the mount at " + path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   fs::control::Freeze request{};
   request.timeout_ms = kFreezeMs;
   if (ioctl(root.get(), fs::control::kFreeze, &request) != 0)

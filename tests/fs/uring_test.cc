@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <thread>
+#include <vector>
 
 #include "fs/control.h"
 #include "tests/fs/work_dir.h"
@@ -148,6 +151,109 @@ TEST_P(Uring, FreezeLeavesRoomForEverythingElse) {
     EXPECT_EQ(Stat(name(i)).st_mode & 07777, 0600u);
     EXPECT_EQ(Xattr(name(i), "user.x"), "value");
   }
+}
+
+// Writing pages back takes threads and buffers, which those who wait for it must not all have.
+TEST_P(Uring, ManyThatWaitForPagesToBeWrittenLeaveRoomForThese) {
+  constexpr int kMany = 300;
+  constexpr off_t kHole = 8192;
+  struct Mapped {
+    UniqueFd fd;
+    UniqueFd copy;
+    char* page = nullptr;
+  };
+  std::vector<Mapped> files(kMany);
+  for (int i = 0; i < kMany; ++i) {
+    files[i].fd = OpenFile(Numbered("mapped", i), O_RDWR | O_CREAT);  // new, so not passed through
+    ASSERT_EQ(ftruncate(files[i].fd.get(), 2 * kHole), 0);
+    void* map = mmap(nullptr, 2 * kHole, PROT_READ | PROT_WRITE, MAP_SHARED, files[i].fd.get(), 0);
+    ASSERT_NE(map, MAP_FAILED);
+    files[i].page = static_cast<char*>(map) + kHole;
+    memcpy(files[i].page, "data", 4);
+    if (i % 3 == 2) files[i].copy = OpenFile(Numbered("copy", i), O_RDWR | O_CREAT);
+  }
+  UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+  control::Freeze freeze = {.timeout_ms = 30'000, .reserved = 0};
+  ASSERT_EQ(ioctl(root.get(), control::kFreeze, &freeze), 0);
+  auto begin = Clock::now();
+  std::vector<std::thread> threads;
+  threads.reserve(kMany);
+  for (int i = 0; i < kMany; ++i) {
+    threads.emplace_back([&, i] {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(0, &one);
+      ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+      if (i % 3 == 2) {
+        off_t from = kHole;
+        EXPECT_EQ(copy_file_range(files[i].fd.get(), &from, files[i].copy.get(), nullptr, 4, 0), 4);
+        EXPECT_EQ(ReadFd(files[i].copy.get()), "data");
+      } else if (i % 10 == 0) {
+        UniqueFd dir = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+        EXPECT_TRUE(ioctl(dir.get(), control::kSync) == 0 || errno == EAGAIN) << strerror(errno);
+      } else {
+        off_t found = lseek(files[i].fd.get(), 0, SEEK_DATA);
+        EXPECT_TRUE(found >= 0 && found <= kHole) << found;  // not passed over
+      }
+    });
+  }
+  std::thread([&] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    std::this_thread::sleep_for(milliseconds(500));
+    EXPECT_FALSE(Exists(At("missing")));
+    EXPECT_TRUE(ioctl(root.get(), control::kThaw) == 0 || errno == EINVAL) << strerror(errno);
+  }).join();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(20));
+  for (Mapped& file : files) munmap(file.page - kHole, 2 * kHole);
+}
+
+// Where no thread can be started, nobody can be let to wait for a thaw.
+TEST_P(Uring, ThawIsServedAtTheLimitOfThreads) {
+  if (!uring()) GTEST_SKIP() << "threads of /dev/fuse are libfuse's";
+  for (int i = 0; i < 40; ++i) AppendFile(Numbered("w", i), "");
+  UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+  control::Freeze freeze = {.timeout_ms = 30'000, .reserved = 0};
+  ASSERT_EQ(ioctl(root.get(), control::kFreeze, &freeze), 0);
+  // A thread's stack is memory that the daemon cannot get any more.
+  std::ifstream statm("/proc/" + std::to_string(work().pid()) + "/statm");
+  rlim_t pages = 0;
+  statm >> pages;
+  struct rlimit limit = {};
+  ASSERT_EQ(prlimit(work().pid(), RLIMIT_AS, nullptr, &limit), 0);
+  const struct rlimit low = {(pages << 12) + (2 << 20), limit.rlim_max};
+  ASSERT_EQ(prlimit(work().pid(), RLIMIT_AS, &low, nullptr), 0);
+  auto begin = Clock::now();
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 5; ++i) {
+    writers.emplace_back(
+        [&, i] { EXPECT_EQ(chmod(Numbered("w", i).c_str(), 0600), 0) << strerror(errno); });
+  }
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_TRUE(ioctl(root.get(), control::kThaw) == 0 || errno == EINVAL) << strerror(errno);
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(15));
+  EXPECT_EQ(prlimit(work().pid(), RLIMIT_AS, &limit, nullptr), 0);
+}
+
+// The first such open after a file's data has come makes its marker's removal durable.
+TEST_P(Uring, OpensThatSyncHoldUpNobodyElse) {
+  work().Unmount();
+  work().Mount("fsync.before_sync=delay:2000");
+  ASSERT_EQ(chmod(At("slow0").c_str(), 0600), 0);
+  AppendFile(At("slow0"), "+");
+  OnEachCpu([&](long) {  // the one that both share
+    auto begin = Clock::now();
+    std::thread opens([&] { OpenFile(At("slow0"), O_WRONLY | O_DSYNC); });
+    std::this_thread::sleep_for(milliseconds(200));
+    EXPECT_FALSE(Exists(At("missing")));
+    EXPECT_EQ(ReadFile(At("slow1")), "data");
+    EXPECT_LT(Clock::now() - begin, milliseconds(1500));
+    opens.join();
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, Uring,
