@@ -2,7 +2,11 @@
 // them all. docs/filesystem.md "Hard links".
 #include <fcntl.h>
 
+#include <charconv>
 #include <cstdio>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "fs/dir_stream.h"
 #include "fs/keep_times.h"
@@ -17,11 +21,42 @@ namespace {
 
 constexpr std::string_view kJournalSuffix = ".names";
 
+std::optional<uint64_t> ParseHex(std::string_view text) {
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
 // What the inode's file is called in work/links while it gets its names.
 std::string LinkName(uint64_t ino) {
   char text[17];
   std::snprintf(text, sizeof text, "%016lx", ino);
   return text;
+}
+
+// A journal lists names as "/<16 hex of the lower directory's inode number>/<name>", each followed
+// by a NUL byte.
+std::string JournalLine(const LowerName& name) {
+  return "/" + LinkName(name.parent) + "/" + name.name + '\0';
+}
+
+// Nothing where it is none of these lines.
+std::optional<std::set<std::pair<uint64_t, std::string>>> ParseJournal(std::string_view journal) {
+  constexpr size_t kDigits = 16;
+  std::set<std::pair<uint64_t, std::string>> names;
+  while (!journal.empty()) {
+    size_t end = journal.find('\0');
+    if (end == journal.npos) return std::nullopt;
+    std::string_view line = journal.substr(0, end);
+    journal.remove_prefix(end + 1);
+    if (line.size() < kDigits + 3 || line[0] != '/' || line[kDigits + 1] != '/')
+      return std::nullopt;
+    auto parent = ParseHex(line.substr(1, kDigits));
+    if (!parent) return std::nullopt;
+    names.emplace(*parent, line.substr(kDigits + 2));
+  }
+  return names;
 }
 
 }  // namespace
@@ -43,12 +78,15 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
     }
     if (!present) continue;
     TRY(EnsureUpperDir(parent));
-    TRY_ASSIGN(std::string path, UpperPath(parent));
-    journal += (path.empty() ? n.name : path + "/" + n.name) + '\0';
+    journal += JournalLine(n);
     names.push_back({std::move(parent), std::move(n.name)});
   }
   std::string hex = LinkName(inode->ino);
   std::string journal_name = hex + std::string(kJournalSuffix);
+  // What an earlier copy-up left behind is not this one's file.
+  if (unlinkat(journals_->get(), hex.c_str(), 0) != 0 && errno != ENOENT) {
+    return Errno("copy-up: links");
+  }
   {
     TRY_ASSIGN(UniqueFd fd,
                OpenAt(journals_->get(), journal_name, O_WRONLY | O_CREAT | O_TRUNC, 0600));
@@ -100,31 +138,52 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
   return into;
 }
 
+// Links only what the lower still shows under a listed name: a journal that is out of date, or none
+// at all, changes nothing.
+Result<> Overlay::FinishLinkJournal(uint64_t ino, const std::string& hex,
+                                    const JournalNames& names) {
+  TRY_ASSIGN(UniqueFd file, OpenAt(journals_->get(), hex, O_PATH | O_NOFOLLOW));
+  TRY_ASSIGN(Marks marks, upper_->ReadMarks(FdPath(file.get()), XattrPath::kMagicLink));
+  if (marks.ino && *marks.ino != ino) return {};
+  auto known = lower_->Names({.ino = ino, .type = 0, .node = nullptr});
+  if (!known && known.error().code() == ENOENT) return {};
+  if (!known) return std::unexpected(std::move(known).error());
+  for (const LowerName& name : *known) {
+    if (!names.contains({name.parent, name.name})) continue;
+    TRY_ASSIGN(InodePtr parent, FindLowerDir(name.parent));
+    if (!parent) continue;
+    TRY(EnsureUpperDir(parent));
+    WriteLock entries(parent->dir->entries);
+    TRY_ASSIGN(Found found, Probe(*parent, name.name));
+    if (found.upper || found.lower.ino != ino) continue;
+    TRY_ASSIGN(SharedFd into, UpperDir(parent));
+    KeepTimes keep(into->get());
+    TRY(MarkImpure(*parent, into->get()));
+    if (linkat(journals_->get(), hex.c_str(), into->get(), name.name.c_str(), 0) != 0) {
+      return Errno("finishing the copy-up of " + name.name);
+    }
+  }
+  return {};
+}
+
 Result<> Overlay::FinishLinkJournals() {
   TRY_ASSIGN(auto entries, DirStream::Names(journals_->get()));
   int links = journals_->get();
-  for (const std::string& name : entries) {
-    if (!name.ends_with(kJournalSuffix)) continue;
-    std::string hex = name.substr(0, name.size() - kJournalSuffix.size());
-    TRY_ASSIGN(std::string paths, ReadFileAt(links, name, size_t{1} << 28));
+  for (const std::string& entry : entries) {
+    if (!entry.ends_with(kJournalSuffix)) continue;
+    std::string hex = entry.substr(0, entry.size() - kJournalSuffix.size());
+    TRY_ASSIGN(std::string journal, ReadFileAt(links, entry, size_t{1} << 28));
     struct stat st = {};
     bool begun = fstatat(links, hex.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-    for (std::string_view rest = paths; begun && !rest.empty();) {
-      std::string path(rest.substr(0, rest.find('\0')));
-      rest.remove_prefix(std::min(rest.size(), path.size() + 1));
-      size_t slash = path.rfind('/');
-      std::string parent = slash == path.npos ? "." : path.substr(0, slash);
-      auto dir = OpenBeneath(upper_->root(), parent, O_RDONLY | O_DIRECTORY, false);
-      if (!dir) continue;
-      KeepTimes keep(dir->get());
-      TRY(upper_->SetMark(FdPath(dir->get()), XattrPath::kMagicLink, markers::kImpure, "y"));
-      std::string leaf = slash == path.npos ? path : path.substr(slash + 1);
-      if (linkat(links, hex.c_str(), dir->get(), leaf.c_str(), 0) != 0 && errno != EEXIST) {
-        return Errno("finishing the copy-up of " + path);
-      }
+    auto ino = ParseHex(hex);
+    auto names = ParseJournal(journal);
+    if (begun && ino && names) {
+      TRY(FinishLinkJournal(*ino, hex, *names));
+    } else if (begun) {
+      Log(LogLevel::kWarning, "work/links/{} is no journal, and is removed", entry);
     }
     if (begun && unlinkat(links, hex.c_str(), 0) != 0) return Errno("work/links");
-    if (unlinkat(links, name.c_str(), 0) != 0) return Errno("work/links");
+    if (unlinkat(links, entry.c_str(), 0) != 0) return Errno("work/links");
   }
   return {};
 }

@@ -59,7 +59,6 @@ Result<> Overlay::Start() {
     TRY(RecoverPending());
     if (lower_->KnowsNames()) {
       TRY_ASSIGN(journals_, upper_->OpenWorkFolder(markers::kWorkLinks));
-      TRY(FinishLinkJournals());
     } else {
       TRY_ASSIGN(index_, LinkIndex::Open(*upper_, *lower_));
     }
@@ -90,6 +89,7 @@ Result<> Overlay::Start() {
     return root;
   });
   inodes_.Hold(root_);
+  if (journals_) TRY(FinishLinkJournals());
   return {};
 }
 

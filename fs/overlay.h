@@ -23,9 +23,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "fs/control.h"
@@ -221,7 +223,6 @@ class Overlay {
   // A descriptor of it: O_PATH for attributes, or with data access for regular files.
   Result<SharedFd> OpenUpper(const InodePtr& inode, int flags);
   Result<struct stat> StatUpper(const InodePtr& inode);
-  Result<std::string> UpperPath(const InodePtr& dir);  // from the upper's root
 
   // copy_up.cc
   Result<> RequireUpper() const { return upper_ ? Result<>() : Fail(EROFS, "read-only mount"); }
@@ -286,6 +287,8 @@ class Overlay {
   Result<> FindMovedDirs();
   void NoteMoved(const InodePtr& dir);
   Result<> FinishLinkJournals();
+  using JournalNames = std::set<std::pair<uint64_t, std::string>>;  // directory's number, name
+  Result<> FinishLinkJournal(uint64_t ino, const std::string& hex, const JournalNames& names);
 
   // stack_links.cc: the same, in a directory stack.
   Result<SharedFd> PlaceIndexed(const InodePtr& inode, Temporary& file, const struct stat& st);

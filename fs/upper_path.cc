@@ -140,21 +140,4 @@ Result<struct stat> Overlay::StatUpper(const InodePtr& inode) {
   return st;
 }
 
-Result<std::string> Overlay::UpperPath(const InodePtr& dir) {
-  std::vector<std::string> parts;
-  for (InodePtr node = dir; node != root_;) {
-    MutexLock lock(node->mu);
-    if (node->names.empty()) return Fail(ENOENT, "removed directory");
-    parts.push_back(node->names.front().name);
-    InodePtr parent = node->names.front().parent;
-    node.swap(parent);  // `parent` keeps the locked inode alive until after the unlock
-  }
-  std::string path;
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-    if (!path.empty()) path += '/';
-    path += *part;
-  }
-  return path;
-}
-
 }  // namespace veneer::fs

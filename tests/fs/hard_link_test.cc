@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <cstring>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/fs/work_dir.h"
 
@@ -75,6 +77,85 @@ TEST_P(HardLink, FailedCopyUpLeavesAllNamesOneFile) {
     work().Remount();
   }
   EXPECT_EQ(ReadFile(At("d1/a")), "content++");
+}
+
+// Killed between the links, after a directory of a name that is still missing was moved.
+TEST_P(HardLink, NamesAreFoundInDirectoriesThatMoveDuringTheCopyUp) {
+  if (GetParam() != Kind::kChain) GTEST_SKIP() << "a stack needs no journal";
+  work().Unmount();
+  work().Mount("copy_up.between_links=delay:20000@2");
+  std::thread writer([&] { (void)chmod(At("second/d1/a").c_str(), 0640); });  // does not return
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  // Two names are linked, and the directory of the second is held.
+  auto linked = [&](const std::string& name) { return Exists(work().upper() + "/second/" + name); };
+  bool below_d2 = linked("d1/a") && linked("d1/b");
+  std::string moved = below_d2 ? "d2" : "d1";
+  ASSERT_EQ(rename(At("second/" + moved).c_str(), At("moved").c_str()), 0) << strerror(errno);
+  if (below_d2) {
+    ASSERT_EQ(rename(At("moved/sub").c_str(), At("sub").c_str()), 0) << strerror(errno);
+  }
+  // What is there now is none of it.
+  MakeDirs(At("second/" + moved));
+  work().Kill();
+  writer.join();
+  work().Mount();
+  std::vector<std::string> names = {"second/d1/a", "second/d1/b", "second/d2/c", "second/d2/sub/e"};
+  if (below_d2) {
+    names[2] = "moved/c";
+    names[3] = "sub/e";
+  } else {
+    names[0] = "moved/a";
+    names[1] = "moved/b";
+  }
+  for (int round = 0; round < 2; ++round) {
+    for (const std::string& name : names) {
+      EXPECT_EQ(Stat(At(name)).st_nlink, 4u) << name;
+      EXPECT_EQ(Stat(At(name)).st_ino, Stat(At(names[0])).st_ino) << name;
+      AppendFile(At(name), "+");
+    }
+    work().Remount();
+  }
+  for (const std::string& name : names) EXPECT_EQ(ReadFile(At(name)), "content++++++++") << name;
+  EXPECT_TRUE(ListDir(At("second/" + moved)).empty());
+  EXPECT_TRUE(ListDir(work().work() + "/links").empty());
+}
+
+// Left behind by whatever: names that are gone, were never there, or are no journal at all.
+TEST_P(HardLink, AJournalThatIsOutOfDateChangesNothing) {
+  if (GetParam() != Kind::kChain) GTEST_SKIP() << "a stack needs no journal";
+  char number[17];
+  auto hex = [&](const std::string& name) {
+    snprintf(number, sizeof number, "%016lx", Stat(At(name)).st_ino);
+    return std::string(number);
+  };
+  std::string file = hex("d1/a");
+  std::string d1 = hex("d1"), d2 = hex("d2"), sub = hex("d2/sub"), second = hex("second");
+  ASSERT_EQ(unlink(At("d1/b").c_str()), 0);
+  ASSERT_EQ(rename(At("d2/sub/e").c_str(), At("moved").c_str()), 0);
+  ASSERT_EQ(unlink(At("d2/c").c_str()), 0);
+  WriteFile(At("d2/c"), "another");
+  std::string before = TreeText(work().path());
+  const std::string end(1, '\0');
+  const std::vector<std::string> journals = {
+      "/" + d1 + "/b" + end + "/" + d2 + "/c" + end + "/" + sub + "/e" + end,
+      "/" + d1 + "/new" + end + "/" + file + "/new" + end + "/ffffffffffffffff/new" + end,
+      "/" + second + "/../x" + end + "/" + second + "/.." + end,
+      "d2/new" + end + "d1/b" + end,
+      "/" + d1 + "/b",
+      "/" + d1 + end,
+      end + end,
+      "",
+  };
+  for (const std::string& journal : journals) {
+    for (const std::string& of : {file, std::string("ffffffffffffffff"), std::string("stray")}) {
+      work().Unmount();
+      WriteFile(work().work() + "/links/" + of, "stale");
+      WriteFile(work().work() + "/links/" + of + ".names", journal);
+      work().Mount();
+      EXPECT_EQ(TreeText(work().path()), before) << journal;
+      EXPECT_TRUE(ListDir(work().work() + "/links").empty()) << journal;
+    }
+  }
 }
 
 VENEER_OVER_MOUNTS(HardLink);
