@@ -12,9 +12,9 @@ namespace veneer::differential {
 class Generator {
  public:
   struct Pace {  // about one in so many operations
-    unsigned check = 500;
+    unsigned check = 1000;
     unsigned remount = 2500;
-    unsigned drop = 1000;        // the mount's caches
+    unsigned drop = 1500;        // the mount's caches
     unsigned drop_host = 40000;  // the host's
   };
   Generator(uint64_t seed, const Model& model, Pace pace)
