@@ -84,6 +84,7 @@ NodePtr Model::Walk(NodePtr from, const std::string& path, bool follow, Place* l
     if (name.empty() || name == ".") {
       next = here;
     } else if (name == "..") {
+      if (here == root_) left_ = true;
       const Node* up = here->parent == nullptr ? root_.get() : here->parent;
       if (here->parent == nullptr && here != root_) return nullptr;
       // The parent's own entry holds it; the root holds itself.
@@ -114,6 +115,14 @@ Place Model::Resolve(const Op& op, const std::string& path, bool follow) const {
   NodePtr base = op.at < 0 ? root_ : slot(op.worker, op.at).node;
   if (base && base->IsDir() && !path.empty()) Walk(base, path, follow, &place, 0);
   return place;
+}
+
+bool Model::LeavesTree(const Op& op) const {
+  if (op.kind >= OpKind::kClose) return false;
+  left_ = false;
+  Resolve(op, op.path, true);
+  if (op.kind == OpKind::kRename || op.kind == OpKind::kLink) Resolve(op, op.path2, true);
+  return left_;
 }
 
 Place Model::TargetOf(const Op& op) const {

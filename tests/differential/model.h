@@ -85,6 +85,10 @@ class Model {
   // The file an operation is on; an empty place for descriptors that are not open.
   Place TargetOf(const Op& op) const;
 
+  // Whether a name of the operation leads above the root, by way of a symlink that says "..": what
+  // is there is no part of either side.
+  bool LeavesTree(const Op& op) const;
+
   struct Applied {
     NodePtr node;          // what `plain.st` describes
     bool created = false;  // it did not exist before
@@ -126,6 +130,7 @@ class Model {
 
   const bool stubs_;
   NodePtr root_;
+  mutable bool left_ = false;  // a walk has come above the root
   std::array<std::array<Slot, kSlots>, kWorkers> slots_;
   std::array<std::array<Mapping, kMaps>, kWorkers> maps_;
   std::vector<Ref> names_;

@@ -96,6 +96,7 @@ std::optional<Failure> Session::StepOnWorkers(const Op& op) {
     return Failure{fmt::format("{} {}: {}", OpName(op.kind), what.substr(0, colon),
                                colon == what.npos ? "" : what.substr(colon + 2))};
   };
+  if (model_.LeavesTree(op)) return std::nullopt;
   uint32_t states = Coverage::StatesOf(model_, op);
   if (MustFailOnMount(model_, op)) {
     auto reply = crew_->DoOnMount(op);
