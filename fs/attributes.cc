@@ -22,8 +22,6 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
     dead = inode->dead;
     partial = inode->partial.copy;
   }
-  std::unique_lock<std::mutex> still;
-  if (partial) still = partial->HoldFile();
   if (!inode->has_upper()) {
     TRY_ASSIGN(st, lower_->Attr(inode->lower));
     if (behaviour_.static_nlink && inode->IsDir()) st.st_nlink = 1;
@@ -33,7 +31,11 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   if (hint != nullptr && hint->st_ino == inode->upper_ino.load()) {
     st = *hint;
   } else {
-    TRY_ASSIGN(st, StatUpper(inode));
+    auto stat = [&]() -> Result<> {
+      TRY_ASSIGN(st, StatUpper(inode));
+      return {};
+    };
+    TRY(partial ? partial->Stat(stat, st) : stat());
   }
   st.st_ino = inode->ino;
   st.st_dev = 0;
@@ -191,6 +193,8 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
   Need need = !change.size ? Need::kAttributes : *change.size == 0 ? Need::kEmpty : Need::kData;
   TRY(EnsureUpper(inode, need));
   if (change.size && (inode->pending || PartialOf(*inode))) TRY(RequirePatience("truncate"));
+  // Data that comes later may take these away.
+  if (change.mode && (*change.mode & (S_ISUID | S_ISGID)) != 0) TRY(AwaitWhole(inode));
   TRY(FaultPoint("setattr.before_change"));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   if (change.mode) {

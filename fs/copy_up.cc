@@ -359,7 +359,10 @@ Result<> Overlay::RemoveStubMark(const InodePtr& inode, int fd, bool waits) {
   TRY(FaultPoint("copy_up.before_mark_removed"));
   std::string path = FdPath(fd);
   TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kMetacopy));
-  if (!waits) inode->mark_removal = Inode::kMarkRemoved;
+  if (!waits) {
+    TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kPending));
+    inode->mark_removal = Inode::kMarkRemoved;
+  }
   // Left behind, it would mean nothing.
   if (!lower_->KnowsNames())
     (void)upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kRedirect);
@@ -398,6 +401,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     return FaultPoint("copy_up.after_mark_removed");
   }
   bool begun = false;
+  TRY_ASSIGN(bool in_part, MayFillInPart(fd.get(), st));
   // Writing clears capabilities; bringing data up is not the user's write.
   auto filled = KeepingXattr(path, "security.capability", XattrPath::kMagicLink, [&]() -> Result<> {
     TRY(FaultPoint("copy_up.before_stub_data"));
@@ -409,14 +413,19 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     TRY(FaultPoint("copy_up.after_stub_emptied"));
     auto size = static_cast<uint64_t>(st.st_size);
     if (CloneData(from.get(), fd.get(), size)) return {};
-    TRY_ASSIGN(begun, FillStubInPart(inode, from, fd.get(), size));
+    if (futimens(fd.get(), times) != 0) return Errno("copy-up: times");
+    if (in_part) {
+      TRY_ASSIGN(begun, BeginPartial(inode, from, fd.get(), size, /*placed=*/true));
+    }
     if (begun) return {};
     TRY_ASSIGN(uint64_t bytes, CopyData(from.get(), fd.get(), size));
     counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
     return FaultPoint("copy_up.after_stub_data");
   });
+  if (begun) return filled;
+  // Without privileges writing clears these, too.
+  if ((st.st_mode & (S_ISUID | S_ISGID)) != 0) TRY(ChangeMode(fd.get(), shown.st_mode & 07777));
   if (futimens(fd.get(), times) != 0) return Errno("copy-up: times");
-  if (begun) return {};
   if (!filled) {  // the stub stays one: give its blocks back
     if (EmptyStub(fd.get(), st.st_size)) futimens(fd.get(), times);
     return filled;

@@ -362,10 +362,8 @@ Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {
   struct stat st = {};
   if (fstat(fd->get(), &st) != 0) return Errno("stat");
   if (!S_ISREG(st.st_mode)) return Fail(EIO, "lower file changed its type");
-  // A metadata-only file has a size, but no data; blocks it may have, for its attributes.
-  bool empty = st.st_blocks == 0 || (lseek(fd->get(), 0, SEEK_DATA) < 0 && errno == ENXIO);
-  if (st.st_size > 0 && empty &&
-      FindMarker(FdPath(fd->get()), markers::kMetacopy, XattrPath::kMagicLink)) {
+  // A metadata-only file may have data: what is on its way, if this is the upper of another mount.
+  if (st.st_size > 0 && FindMarker(FdPath(fd->get()), markers::kMetacopy, XattrPath::kMagicLink)) {
     return OpenMetacopyData(ref, RedirectOf(FdPath(fd->get())).value_or(""));
   }
   return fd;

@@ -304,9 +304,14 @@ Result<size_t> Overlay::CopyFileRange(HandleId in, uint64_t offset_in, HandleId 
   TRY_ASSIGN(HandlePtr source, handles_.Find(in));
   InodePtr inode;
   TRY_ASSIGN(BackingPtr to, WritableBackingOf(out, &inode));
-  TRY(AwaitWhole(source->inode));
+  // Cloning makes holes too, as fallocate(2) does.
   TRY(AwaitWhole(inode));
+  TRY(Settle(inode));
   TRY_ASSIGN(BackingPtr from, BackingOf(in));
+  while (from->partial) {  // it may have been opened to write while we waited
+    TRY(AwaitWhole(source->inode));
+    TRY_ASSIGN(from, BackingOf(in));
+  }
   off_t from_offset = static_cast<off_t>(offset_in);
   off_t to_offset = static_cast<off_t>(offset_out);
   ssize_t n = copy_file_range(from->fd.get(), &from_offset, to->fd.get(), &to_offset, length, 0);
@@ -327,7 +332,9 @@ Result<> Overlay::FileIoctl(NodeId node, unsigned request, void* argument) {
     TRY_ASSIGN(Passage entered, gate_.Enter());
     passage.emplace(std::move(entered));
     TRY(EnsureUpper(inode, Need::kData));
+    // An immutable file can neither be filled nor lose its marker; this may be what ends that.
     TRY(AwaitWhole(inode));
+    if (auto settled = Settle(inode); !settled && settled.error().code() != EPERM) return settled;
   } else if (!inode->has_upper()) {  // the lower's flags are its owner's business
     memset(argument, 0, request == FS_IOC_GETFLAGS ? sizeof(int) : sizeof(struct fsxattr));
     return {};

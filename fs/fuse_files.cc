@@ -173,7 +173,7 @@ void AddFileOperations(fuse_lowlevel_ops& operations) {
   operations.read = MayRead<OnRead>::Run;
   operations.write = OnWrite;
   operations.release = OnRelease;
-  operations.fsync = TakesLong<OnFsync>::Run;
+  operations.fsync = TakesLongAndMayWait<OnFsync>::Run;
   operations.fallocate = TakesLongAndMayWait<OnFallocate>::Run;
   operations.lseek = OnSeek;
   operations.copy_file_range = OnCopyFileRange;

@@ -2,8 +2,11 @@
 
 #include <signal.h>
 
+#include <new>
 #include <system_error>
 #include <utility>
+
+#include "fs/log.h"
 
 namespace veneer::fs {
 
@@ -54,7 +57,19 @@ void InodeQueue::Flush() {
     std::lock_guard lock(mu_);
     batch.swap(inodes_);
   }
-  if (!batch.empty()) handle_(batch);
+  if (batch.empty()) return;
+  try {
+    handle_(batch);
+  } catch (const std::bad_alloc&) {
+    Log(LogLevel::kError, "out of memory; {} files are left for later", batch.size());
+    std::lock_guard lock(mu_);
+    if (inodes_.empty()) inodes_.swap(batch);
+  }
+}
+
+void InodeQueue::Remove(const InodePtr& inode) {
+  std::lock_guard lock(mu_);
+  std::erase(inodes_, inode);
 }
 
 void InodeQueue::Main() {

@@ -26,6 +26,8 @@ class InodeQueue {
 
   // Where no thread can be started, it is handled before this returns.
   void Add(InodePtr inode);
+  // Nothing is to be done with it any more.
+  void Remove(const InodePtr& inode);
   // Returns when everything that was added before is handled.
   void Flush();
 

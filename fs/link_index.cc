@@ -168,6 +168,8 @@ Result<LinkIndex::Entry> LinkIndex::Read(uint64_t ino) const {
   if (S_ISREG(st.st_mode)) {
     TRY_ASSIGN(auto stub, upper_.ReadMark(path, XattrPath::kNoFollow, markers::kMetacopy));
     entry.stub = stub.has_value();
+    TRY_ASSIGN(auto pending, upper_.ReadMark(path, XattrPath::kNoFollow, markers::kPending));
+    entry.pending = pending.has_value();
   }
   return entry;
 }

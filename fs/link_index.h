@@ -36,6 +36,7 @@ class LinkIndex {
     uint64_t upper_ino = 0;
     int delta = 0;  // names beyond the file's links
     bool stub = false;
+    bool pending = false;
   };
 
   // Reads the entries of earlier mounts, and sets right what a crash left: entries of files without

@@ -10,6 +10,8 @@ namespace veneer::fs {
 namespace {
 
 constexpr size_t kNameMax = 255;
+// Of 512 bytes: what a file without data may have.
+constexpr blkcnt_t kBlocksOfAttributes = 128;
 constexpr uint64_t kInoMask = markers::kUpperInoBit - 1;
 
 }  // namespace
@@ -113,6 +115,8 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
         if (S_ISREG(type) && (linked || found.marks.ino)) {
           made->mark_removal = Inode::kMarkRemovedBefore;
         }
+        // Its settling failed, before it was forgotten.
+        made->pending = !stub && (linked ? entry.pending : found.marks.pending);
       }
       made->indexed = linked;
       made->link_delta = entry.delta;
@@ -137,6 +141,7 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
     inode->dir->redirect = parent + "/" + *found.marks.redirect;
   }
   if (fresh && stub) TRY(SettleStub(inode));
+  if (fresh && inode->pending) to_settle_->Add(inode);
   if (!fresh) inode->AddName(dir, name);
   return inode;
 }
@@ -156,10 +161,12 @@ Result<> Overlay::SettleStub(const InodePtr& inode) {
   TRY_ASSIGN(struct stat below, lower_->Attr(inode->lower));
   struct stat st = {};
   if (fstat(fd->get(), &st) != 0) return Errno("stub");
-  if (st.st_size == below.st_size) return {};
-  // A crash while the stub was being emptied: the marker counts.
+  if (st.st_size == below.st_size && st.st_blocks <= kBlocksOfAttributes) return {};
+  // A crash while the stub was being emptied, or filled: the marker counts.
   TRY_ASSIGN(SharedFd data, OpenUpper(inode, O_WRONLY));
-  if (ftruncate(data->get(), below.st_size) != 0) return Errno("stub");
+  if (ftruncate(data->get(), 0) != 0 || ftruncate(data->get(), below.st_size) != 0) {
+    return Errno("stub");
+  }
   timespec times[2] = {st.st_atim, st.st_mtim};
   (void)futimens(data->get(), times);
   return {};

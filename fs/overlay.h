@@ -255,7 +255,8 @@ class Overlay {
   // partial_copy_up.cc: large files, block by block. The first four REQUIRE the inode's turn
   // (CopyTurn). False: it cannot be done so, and nothing was done; true: data is kPartial now.
   Result<bool> CopyUpInPart(const InodePtr& inode, const UniqueFd& from, const struct stat& st);
-  Result<bool> FillStubInPart(const InodePtr& inode, const UniqueFd& from, int to, uint64_t size);
+  // Of a stub that has not been touched.
+  Result<bool> MayFillInPart(int stub, const struct stat& st);
   // `to`: all hole.
   Result<bool> BeginPartial(const InodePtr& inode, const UniqueFd& from, int to, uint64_t size,
                             bool placed);
@@ -272,13 +273,16 @@ class Overlay {
   Result<> Settle(const InodePtr& inode);
   Result<> Unmark(const InodePtr& inode);  // REQUIRES: its data is durable
   void SettleBatch(const std::vector<InodePtr>& batch);
+  // Keeps the inode until SettleAll() tries again.
+  void FailedInBackground(const InodePtr& inode, Error error);
   // Cuts the upper's file; whether it is whole is known by its size until it is settled.
   Result<> TruncateData(const InodePtr& inode, int fd, uint64_t size);
   Result<> RecoverPending();
-  Result<> RecoverTree(SharedFd dir);
+  Result<bool> RecoverTree(SharedFd dir);  // false: some could not be
   Result<> RecoverFile(int dirfd, const std::string& name);
   Result<> RefillStub(int from, int to, uint64_t size);
-  Result<> SettleAll();  // an error: of what was done since the last call
+  // Fills and settles everything; an error where something could not be.
+  Result<> SettleAll();
   void Finish();
 
   // chain_links.cc: lower inodes with several names, in a store mount.
@@ -379,8 +383,8 @@ class Overlay {
   bool moved_complete_ = false;  // the upper was searched for earlier ones
 
   std::mutex background_mu_;
-  bool noted_ = false;      // work/pending was made
-  bool unsettled_ = false;  // a file keeps its marker: so does work/pending
+  bool noted_ = false;            // work/pending was made
+  std::vector<InodePtr> failed_;  // to be filled or settled, which failed
   std::optional<Error> background_error_;
   std::unique_ptr<InodeQueue> to_settle_;  // inodes that are pending
   std::unique_ptr<InodeQueue> to_fill_;    // inodes that are kPartial

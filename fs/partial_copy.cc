@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "fs/copy_data.h"
 #include "store/base/beneath.h"
@@ -15,6 +16,9 @@ namespace veneer::fs {
 namespace {
 
 constexpr uint64_t kPiece = 1 << 20;  // bytes; a writer of this file may wait for so much
+// How often, and for how long each time, a piece lets others go first.
+constexpr int kTurns = 200;
+constexpr useconds_t kTurnUs = 50;
 
 }  // namespace
 
@@ -87,7 +91,7 @@ Result<> PartialCopy::CopyBlock(uint64_t block, uint64_t from_offset) {
 
 Result<size_t> PartialCopy::Write(std::string_view data, uint64_t offset) {
   if (data.empty()) return 0;
-  std::lock_guard file(file_mu_);
+  auto file = HoldFile();
   uint64_t end = offset + data.size();
   uint64_t first = offset / kBlock;
   uint64_t last = (end - 1) / kBlock;
@@ -110,8 +114,35 @@ Result<size_t> PartialCopy::Write(std::string_view data, uint64_t offset) {
   return done;
 }
 
+std::unique_lock<std::mutex> PartialCopy::HoldFile() {
+  ++waiting_;
+  std::unique_lock lock(file_mu_);
+  --waiting_;
+  return lock;
+}
+
+Result<> PartialCopy::Stat(const std::function<Result<>()>& stat, struct stat& st) {
+  for (;;) {
+    uint64_t before;
+    timespec times[2];
+    {
+      std::lock_guard lock(map_mu_);
+      before = pieces_;
+      std::copy(std::begin(times_), std::end(times_), times);
+    }
+    TRY(stat());
+    std::lock_guard lock(map_mu_);
+    if (pieces_ != before) continue;
+    if (before % 2 == 1) {
+      st.st_atim = times[0];
+      st.st_mtim = times[1];
+    }
+    return {};
+  }
+}
+
 Result<> PartialCopy::Truncate(uint64_t size) {
-  std::lock_guard file(file_mu_);
+  auto file = HoldFile();
   if (ftruncate(to_.get(), static_cast<off_t>(size)) != 0) return Errno("truncate");
   std::lock_guard lock(map_mu_);
   if (size >= limit_) return {};
@@ -121,6 +152,7 @@ Result<> PartialCopy::Truncate(uint64_t size) {
 }
 
 Result<bool> PartialCopy::CopyPiece(uint64_t* copied) {
+  for (int i = 0; i < kTurns && waiting_ > 0; ++i) usleep(kTurnUs);
   std::lock_guard file(file_mu_);
   uint64_t first = cursor_;
   uint64_t end = 0;
@@ -137,9 +169,19 @@ Result<bool> PartialCopy::CopyPiece(uint64_t* copied) {
   struct stat st = {};
   if (fstat(to_.get(), &st) != 0) return Errno("copy-up");
   uint64_t length = std::min(end * kBlock, limit) - first * kBlock;
-  TRY(CopyRange(from_.get(), to_.get(), first * kBlock, length));
-  timespec times[2] = {st.st_atim, st.st_mtim};
-  if (futimens(to_.get(), times) != 0) return Errno("copy-up: times");
+  const timespec times[2] = {st.st_atim, st.st_mtim};
+  {
+    std::lock_guard lock(map_mu_);
+    std::copy(std::begin(times), std::end(times), times_);
+    ++pieces_;
+  }
+  auto done = CopyRange(from_.get(), to_.get(), first * kBlock, length);
+  if (futimens(to_.get(), times) != 0 && done) done = Errno("copy-up: times");
+  {
+    std::lock_guard lock(map_mu_);
+    ++pieces_;
+  }
+  TRY(done);
   Mark(first, end);
   *copied += length;
   return true;

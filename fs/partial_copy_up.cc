@@ -61,6 +61,7 @@ Result<bool> Overlay::BeginPartial(const InodePtr& inode, const UniqueFd& from, 
   inode->partial = {
       .copy = *copy, .placed = placed, .passage = {new Passage(gate_.EnterToo()), left}};
   inode->data = Data::kPartial;
+  inode->shown.reset();
   if (!placed) inode->orphan = std::make_shared<const UniqueFd>(std::move(orphan));
   inode->upper_ino.store(st.st_ino, std::memory_order_release);
   if (inode->opens > 0) {
@@ -76,7 +77,10 @@ Result<bool> Overlay::BeginPartial(const InodePtr& inode, const UniqueFd& from, 
 
 Result<bool> Overlay::CopyUpInPart(const InodePtr& inode, const UniqueFd& from,
                                    const struct stat& st) {
-  if (static_cast<uint64_t>(st.st_size) < kPartialFrom || st.st_nlink > 1) return false;
+  if (!behaviour_.metacopy || static_cast<uint64_t>(st.st_size) < kPartialFrom || st.st_nlink > 1 ||
+      (st.st_mode & (S_ISUID | S_ISGID)) != 0) {
+    return false;
+  }
   // Writing takes capabilities away, and would go on doing so.
   TRY_ASSIGN(auto names, lower_->XattrNames(inode->lower));
   if (std::find(names.begin(), names.end(), "security.capability") != names.end()) return false;
@@ -86,12 +90,14 @@ Result<bool> Overlay::CopyUpInPart(const InodePtr& inode, const UniqueFd& from,
   return BeginPartial(inode, from, to->get(), static_cast<uint64_t>(st.st_size), false);
 }
 
-Result<bool> Overlay::FillStubInPart(const InodePtr& inode, const UniqueFd& from, int to,
-                                     uint64_t size) {
-  if (size < kPartialFrom) return false;
-  TRY_ASSIGN(auto capability, FindXattr(FdPath(to), upper_->StoredXattrName("security.capability"),
-                                        XattrPath::kMagicLink));
-  return capability ? false : BeginPartial(inode, from, to, size, true);
+Result<bool> Overlay::MayFillInPart(int stub, const struct stat& st) {
+  // Who reads the stubs of a directory stack believes their sizes.
+  if (static_cast<uint64_t>(st.st_size) < kPartialFrom || !lower_->KnowsNames()) return false;
+  if ((st.st_mode & (S_ISUID | S_ISGID)) != 0) return false;
+  TRY_ASSIGN(auto capability,
+             FindXattr(FdPath(stub), upper_->StoredXattrName("security.capability"),
+                       XattrPath::kMagicLink));
+  return !capability;
 }
 
 Result<> Overlay::FinishPartial(const InodePtr& inode) {
@@ -131,10 +137,11 @@ Result<> Overlay::FinishPartial(const InodePtr& inode) {
   if (fstat(fd, &own) != 0) return Errno("stat");
   TRY(FaultPoint("copy_up.before_whole"));
   bool named = true;
+  SharedFd into;
   if (partial.placed) {
     TRY(RemoveStubMark(inode, fd, waits));
   } else {
-    TRY_ASSIGN(SharedFd into, PlaceOneName(inode, [fd](int dirfd, const char* name) -> Result<> {
+    TRY_ASSIGN(into, PlaceOneName(inode, [fd](int dirfd, const char* name) -> Result<> {
                  if (linkat(AT_FDCWD, FdPath(fd).c_str(), dirfd, name, AT_SYMLINK_FOLLOW) != 0) {
                    return Errno("copy-up: link");
                  }
@@ -150,7 +157,11 @@ Result<> Overlay::FinishPartial(const InodePtr& inode) {
     MutexLock lock(inode->mu);
     if (!partial.placed && named && !inode->dead) orphan.swap(inode->orphan);
   }
-  if (waits) to_settle_->Add(inode);
+  if (waits) {
+    to_settle_->Add(inode);
+  } else if (into) {
+    TRY(upper_->SyncDir(into->get()));
+  }
   return FaultPoint("copy_up.after_whole");
 }
 
@@ -165,10 +176,13 @@ void Overlay::FillBatch(const std::vector<InodePtr>& batch) {
   for (const InodePtr& inode : batch) {
     auto filled = AwaitWhole(inode);
     if (filled) continue;
-    // Whoever syncs the file tries again, and is told.
     Log(LogLevel::kError, "inode {}: {}", inode->ino, filled.error().Message());
-    std::lock_guard lock(background_mu_);
-    background_error_ = std::move(filled).error();
+    {
+      std::shared_ptr<Passage> passage;  // left after the lock: others need not wait for it
+      MutexLock lock(inode->mu);
+      passage.swap(inode->partial.passage);
+    }
+    FailedInBackground(inode, std::move(filled).error());
   }
 }
 

@@ -57,6 +57,8 @@ void Overlay::Bury(const InodePtr& inode, SharedFd orphan) {
     if (!inode->orphan) inode->orphan = std::move(orphan);
   }
   if (!inode->IsDir() && !S_ISREG(inode->type)) upper_->ForgetFile(inode->upper_ino);
+  // A crash leaves nothing of it; and the queue would keep its descriptor.
+  if (inode->pending.exchange(false)) to_settle_->Remove(inode);
   inodes_.Retire(*inode);
 }
 

@@ -71,24 +71,30 @@ Result<> Overlay::Settle(const InodePtr& inode) {
   return Unmark(inode);
 }
 
-void Overlay::SettleBatch(const std::vector<InodePtr>& batch) {
-  auto settled = [&]() -> Result<> {
-    bool each = batch.size() <= kSyncEach;
-    if (!each) {
-      TRY(FaultPoint("settle.before_sync"));
-      TRY(upper_->SyncAll());
-    }
-    for (const InodePtr& inode : batch) {
-      if (!inode->pending) continue;
-      TRY(each ? Settle(inode) : Unmark(inode));
-    }
-    return {};
-  }();
-  if (settled) return;
-  Log(LogLevel::kError, "copied-up files: {}", settled.error().Message());
+void Overlay::FailedInBackground(const InodePtr& inode, Error error) {
   std::lock_guard lock(background_mu_);
-  background_error_ = std::move(settled).error();
-  unsettled_ = true;
+  failed_.push_back(inode);
+  background_error_ = std::move(error);
+}
+
+void Overlay::SettleBatch(const std::vector<InodePtr>& batch) {
+  bool each = batch.size() <= kSyncEach;
+  auto synced = [&]() -> Result<> {
+    if (each) return {};
+    TRY(FaultPoint("settle.before_sync"));
+    return upper_->SyncAll();
+  }();
+  for (const InodePtr& inode : batch) {
+    if (!inode->pending) continue;
+    auto settled = !synced ? synced : each ? Settle(inode) : Unmark(inode);
+    {
+      MutexLock lock(inode->mu);
+      if (inode->dead) continue;
+    }
+    if (settled) continue;
+    Log(LogLevel::kError, "inode {}: {}", inode->ino, settled.error().Message());
+    FailedInBackground(inode, std::move(settled).error());
+  }
 }
 
 // A size below the lower's would be taken for a copy that is not whole.
@@ -112,16 +118,19 @@ Result<> Overlay::RecoverPending() {
   if (!noted) return {};
   // What is whole from here on is durable.
   TRY(upper_->SyncAll());
-  TRY(RecoverTree(upper_->shared_root()));
+  TRY_ASSIGN(bool all, RecoverTree(upper_->shared_root()));
   for (const char* folder : {markers::kWorkIndex, markers::kWorkLinks}) {
     TRY_ASSIGN(SharedFd dir, upper_->FindWorkFolder(folder));
-    if (dir) TRY(RecoverTree(dir));
+    if (!dir) continue;
+    TRY_ASSIGN(bool here, RecoverTree(dir));
+    all = all && here;
   }
   TRY(FaultPoint("recover.before_note_removed"));
-  return upper_->RemovePendingNote();
+  return all ? upper_->RemovePendingNote() : Result<>();
 }
 
-Result<> Overlay::RecoverTree(SharedFd top) {
+Result<bool> Overlay::RecoverTree(SharedFd top) {
+  bool all = true;
   std::vector<std::pair<SharedFd, std::string>> directories = {{std::move(top), "."}};
   while (!directories.empty()) {
     auto [parent, path] = std::move(directories.back());
@@ -135,11 +144,14 @@ Result<> Overlay::RecoverTree(SharedFd top) {
       if (S_ISDIR(st.st_mode)) {
         directories.emplace_back(dir, std::move(name));
       } else if (S_ISREG(st.st_mode)) {
-        TRY(RecoverFile(dir->get(), name));
+        // One that cannot be, immutable say, keeps its marker, and the next mount tries again.
+        auto recovered = RecoverFile(dir->get(), name);
+        if (!recovered) Log(LogLevel::kError, "{}: {}", name, recovered.error().Message());
+        all = all && recovered;
       }
     }
   }
-  return {};
+  return all;
 }
 
 Result<> Overlay::RecoverFile(int dirfd, const std::string& name) {
@@ -156,10 +168,11 @@ Result<> Overlay::RecoverFile(int dirfd, const std::string& name) {
     }
     TRY_ASSIGN(struct stat below, lower_->Attr(*lower));
     TRY_ASSIGN(UniqueFd from, lower_->Open(*lower));
-    TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, name, O_RDWR | O_NOFOLLOW));
+    TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, name, O_RDONLY | O_NOFOLLOW));
     auto size = static_cast<uint64_t>(below.st_size);
     TRY_ASSIGN(bool whole, CopyIsWhole(from.get(), fd.get(), size));
     if (!whole) {
+      TRY_ASSIGN(fd, OpenAt(dirfd, name, O_RDWR | O_NOFOLLOW));
       Log(LogLevel::kWarning,
           "{}: was not written before a crash: it is what it was before it was "
           "changed",
@@ -195,13 +208,21 @@ Result<> Overlay::RefillStub(int from, int to, uint64_t size) {
 
 Result<> Overlay::SettleAll() {
   if (!to_settle_) return {};
+  std::vector<InodePtr> failed;
+  {
+    std::lock_guard lock(background_mu_);
+    failed.swap(failed_);
+    background_error_.reset();
+  }
+  for (InodePtr& inode : failed) {
+    InodeQueue& queue = PartialOf(*inode) ? *to_fill_ : *to_settle_;
+    queue.Add(std::move(inode));
+  }
   to_fill_->Flush();
   to_settle_->Flush();
   std::lock_guard lock(background_mu_);
-  if (!background_error_) return {};
-  Error error = std::move(*background_error_);
-  background_error_.reset();
-  return std::unexpected(std::move(error));
+  if (failed_.empty() || !background_error_) return {};
+  return std::unexpected(*background_error_);
 }
 
 void Overlay::Finish() {
@@ -210,7 +231,7 @@ void Overlay::Finish() {
   (void)SettleAll();  // logged
   to_fill_.reset();
   to_settle_.reset();
-  if (!noted_ || unsettled_) return;
+  if (!noted_ || !failed_.empty()) return;
   if (auto removed = upper_->RemovePendingNote(); !removed) {
     Log(LogLevel::kWarning, "work/{}: {}", markers::kWorkPending, removed.error().Message());
   }

@@ -126,11 +126,9 @@ void Upper::SayEnding() {
     (void)PwriteAll(lock_.get(), std::to_string(getpid()) + std::string(markers::kLockEnding), 0);
 }
 
-// Not synced: a filesystem whose names can overtake each other on their way to the disk would not
-// do as an upper at all.
 Result<> Upper::NotePending() {
   TRY(OpenAt(work_.get(), markers::kWorkPending, O_WRONLY | O_CREAT, 0600));
-  return {};
+  return SyncDir(work_.get());
 }
 
 Result<bool> Upper::HasPendingNote() const {
@@ -285,6 +283,7 @@ Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
     if (name == "system.posix_acl_default") marks.default_acl = true;
     if (!name.starts_with(prefix_)) continue;
     std::string_view marker = name.substr(prefix_.size());
+    if (marker == markers::kPending) marks.pending = true;
     if (marker != markers::kOpaque && marker != markers::kImpure && marker != markers::kRedirect &&
         marker != markers::kIno && marker != markers::kMetacopy) {
       has_origin = has_origin || marker == markers::kOrigin;

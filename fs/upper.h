@@ -30,6 +30,7 @@ struct Marks {
   bool impure = false;
   bool default_acl = false;
   bool file_whiteouts = false;
+  bool pending = false;
   std::optional<std::string> redirect;
   std::optional<uint64_t> ino;
   std::optional<std::string> metacopy;
@@ -109,7 +110,7 @@ class Upper {
   // Whether files can be left to become durable later, with a marker that whoever made them can
   // take away again.
   bool can_wait() const { return can_wait_; }
-  // work/pending: it is there before a file may carry kPending, and goes when none does.
+  // work/pending: it is durable before a file may carry kPending, and goes when none does.
   Result<> NotePending();
   Result<bool> HasPendingNote() const;
   Result<> RemovePendingNote();

@@ -57,13 +57,10 @@ Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_vie
                            int flags) {
   TRY(CheckXattr(name));
   TRY_ASSIGN(std::string stored, ownership_.XattrOnDisk(name, value));
-  if (name == "security.capability") {  // data that comes later would take it away
-    TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-    TRY(AwaitWhole(inode));
-  }
   return ChangeXattr(node, [&](Inode& inode, const std::string& path) -> Result<> {
     bool capability = name == "security.capability";
-    std::optional<MutexLock> privileges;  // an ACL is a mode too
+    if (capability) TRY(AwaitWhole(inode.shared_from_this()));  // data would take it away
+    std::optional<MutexLock> privileges;                        // an ACL is a mode too
     if (capability || name.starts_with(kAclPrefix)) privileges.emplace(PrivilegesOf(inode));
     if (capability) inode.maybe_capable = true;
     return fs::SetXattr(path, upper_->StoredXattrName(name), stored, flags, XattrPath::kMagicLink);

@@ -1,6 +1,7 @@
 // Copy-ups that become durable later: the marker `veneer.pending`, when it goes, and what a mount
 // makes of files that still carry it. What a power cut leaves is in power_cut_test.cc.
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -155,6 +156,47 @@ TEST_P(Settle, RecoveryMayBeCutShort) {
     EXPECT_TRUE(ReadFile(At("f")) == Old()) << point;
     EXPECT_TRUE(ReadFile(At("d/x")) == Old() + "+") << point;
   }
+}
+
+// One failure must not keep others from being settled, nor let a later mount take a file that was
+// cut for one that is not whole.
+TEST_P(Settle, FailureIsTriedAgain) {
+  work().Unmount();
+  work().Mount("settle.before_unmark=error:EIO");
+  AppendFile(At("f"), "+");
+  AppendFile(At("d/x"), "+");
+  for (int i = 0; i < 600 && Pending("f") && Pending("d/x"); ++i) usleep(50'000);
+  EXPECT_NE(Pending("f"), Pending("d/x"));
+  for (const char* name : {"f", "d/x"}) WriteFile(At(name), "precious");
+  work().Unmount();
+  EXPECT_FALSE(Pending("f") || Pending("d/x") || Noted());
+  work().Mount();
+  for (const char* name : {"f", "d/x"}) EXPECT_EQ(ReadFile(At(name)), "precious");
+}
+
+// Sets or clears the inode flag, and keeps the others.
+void SetImmutable(const std::string& path, bool immutable) {
+  UniqueFd fd = OpenFile(path, O_RDONLY);
+  int flags = 0;
+  ASSERT_EQ(ioctl(fd.get(), FS_IOC_GETFLAGS, &flags), 0);
+  flags = immutable ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+  ASSERT_EQ(ioctl(fd.get(), FS_IOC_SETFLAGS, &flags), 0) << path << ": " << strerror(errno);
+}
+
+TEST_P(Settle, ImmutableFilesDoNotKeepTheUpperFromBeingMounted) {
+  AppendFile(At("f"), "+");
+  SetImmutable(At("f"), true);
+  EXPECT_FALSE(Pending("f"));
+  AppendFile(At("d/x"), "+");
+  work().Kill();
+  SetImmutable(Upper("d/x"), true);
+  work().Mount();
+  EXPECT_EQ(ReadFile(At("f")), Old() + "+");
+  EXPECT_EQ(ReadFile(At("d/x")), Old() + "+");
+  SetImmutable(At("f"), false);
+  SetImmutable(At("d/x"), false);
+  work().Remount();
+  EXPECT_FALSE(Pending("d/x"));
 }
 
 TEST_P(Settle, VolatileMountsMarkNothing) {
