@@ -28,6 +28,14 @@ def ratio(value, base):
     return f"{value / base:.3f}" if value < 0.1 * base else f"{value / base:.2f}"
 
 
+def base_of(title, row):
+    """What others are divided by: the kernel's overlayfs, or the fastest of veneer's peers."""
+    if title.startswith("tool: "):
+        peers = [median_of(values) for name, values in row.items() if name != "veneer"]
+        return min(peers, default=None)
+    return median_of(row.get(BASE))
+
+
 def cell_text(values, unit, base):
     value = median_of(values)
     said = quantity(value, unit)
@@ -68,11 +76,12 @@ def columns(rows):
     return sorted(seen, key=lambda name: "/" in name)  # modes last; otherwise as they came
 
 
-def verdict(row):
-    """The wanted ratios of store and stack, and whether they are met."""
-    base = median_of(row["values"].get(BASE))
+def verdict(title, row):
+    """The wanted ratios (of store and stack), and whether they are met."""
+    base = base_of(title, row["values"])
     said = []
-    for limit, name in zip(row["wanted"], ("veneerfs-store", "veneerfs-stack")):
+    names = ("veneer",) if title.startswith("tool: ") else ("veneerfs-store", "veneerfs-stack")
+    for limit, name in zip(row["wanted"], names):
         value = median_of(row["values"].get(name))
         if base and value is not None:
             said.append(f"{'✓' if value <= limit * base else '✗'} {limit}")
@@ -82,11 +91,11 @@ def verdict(row):
 
 
 def table(rows, names):
-    lines = [["", *names, "wanted: store / stack"]]
+    lines = [["", *names, "wanted"]]
     for title, row in rows.items():
-        base = median_of(row["values"].get(BASE))
+        base = base_of(title, row["values"])
         cells = [cell_text(row["values"][n], row["unit"], base) if n in row["values"] else "–" for n in names]
-        lines.append([title, *cells, verdict(row)])
+        lines.append([title, *cells, verdict(title, row)])
     if not any(line[-1] for line in lines[1:]):
         lines = [line[:-1] for line in lines]
     lines.insert(1, ["---"] * len(lines[0]))

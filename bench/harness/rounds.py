@@ -26,7 +26,10 @@ class Figures:
     def add(self, workload, subject, figure):
         figures = figure if isinstance(figure, dict) else {workload.name: figure}
         for name, value in figures.items():
-            self.units[name] = workload.unit
+            unit = workload.unit
+            if isinstance(value, tuple):
+                value, unit = value
+            self.units[name] = unit
             self.wanted[name] = list(workload.wanted)
             self.values.setdefault(name, {}).setdefault(subject, []).append(value)
 
@@ -71,6 +74,7 @@ class Rounds:
         self.subjects = subjects  # {name: how to make it in a folder}
         self.options = options
         self.figures = Figures()
+        self.said = set()
 
     def run(self, workloads):
         for group in groups(workloads):
@@ -90,7 +94,7 @@ class Rounds:
         with tempfile.TemporaryDirectory(prefix="veneer-bench.", ignore_cleanup_errors=True) as folder:
             os.chmod(folder, 0o755)
             subject = self.subjects[name](name, os.path.join(folder, "s"))
-            suited = [w for w in group if w.suits is None or w.suits(subject)]
+            suited = [w for w in group if subject.kind in w.kinds and (w.suits is None or w.suits(subject))]
             if not suited:
                 return True
             os.mkdir(subject.folder)
@@ -129,12 +133,14 @@ class Rounds:
 
     def say(self, group, seconds):
         """One line for each row that is complete."""
-        from .report import cell_text, median_of  # pylint: disable=import-outside-toplevel
+        from .report import base_of, cell_text  # pylint: disable=import-outside-toplevel
 
-        for workload in group:
-            row = self.figures.values.get(workload.name, {})
-            base = median_of(row.get("overlayfs"))
-            cells = [f"{name} {cell_text(row[name], workload.unit, base)}" for name in self.subjects if name in row]
-            if cells:
-                print(f"{workload.name:44} " + "; ".join(cells), flush=True)
-        print(f"    ({seconds:.0f} s)", flush=True)
+        for row_name, row in self.figures.values.items():
+            if row_name in self.said:
+                continue
+            self.said.add(row_name)
+            base = base_of(row_name, row)
+            unit = self.figures.units[row_name]
+            cells = [f"{name} {cell_text(row[name], unit, base)}" for name in self.subjects if name in row]
+            print(f"{row_name:44} " + "; ".join(cells), flush=True)
+        print(f"    ({seconds:.0f} s, {len(group)} workloads)", flush=True)

@@ -35,7 +35,7 @@ class Subject:
         self.read_only = read_only
         template = image.template(self.kind)
         self.disk = Disk(self.folder, template=template, in_place=in_place)
-        for name in ("upper", "work", "merged", "upper2", "work2", "merged2"):
+        for name in ("upper", "work", "merged", "upper2", "work2", "merged2", "empty"):
             shutil.rmtree(self.at(name), ignore_errors=True)  # of a run that was killed
             os.mkdir(self.at(name))
         os.sync()
@@ -107,6 +107,10 @@ class Native(Subject, targets.Target):
 
 
 class KernelOverlay(Subject, targets.KernelOverlay):
+    def lowers(self):
+        alone = self.read_only and len(os.listdir(self.at("layers"))) == 1  # which overlayfs refuses
+        return super().lowers() + (":../empty" if alone else "")
+
     def mount(self):
         self.mount_at("", self.path)
 
@@ -146,12 +150,12 @@ class Fuse(Subject, targets.Fuse):
                 [self.program, "-f", "-o", self.mount_options(number), path],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.start_in(),
             )  # fmt: skip
-        for _ in range(2000):
+        for _ in range(20000):
             if os.stat(path).st_dev != before:
                 return daemon
             if daemon.poll() is not None:
                 break
-            time.sleep(0.005)
+            time.sleep(0.001)
         self.complain()
 
     def complain(self):

@@ -21,7 +21,8 @@ class Workload:
     wanted: tuple = ()  # ratios to the kernel's overlayfs: of a store mount, of a stack
     rounds: float = 1  # a part of --rounds, for those that take long
     quick: bool = True  # --quick runs it too
-    suits: Callable | None = None  # the subjects that can do it
+    kinds: tuple = ("tree", "stack", "store")  # of subjects that do it
+    suits: Callable | None = None  # which of these can
     in_place: bool = False  # the image is too large to be copied for each
 
     def group(self):
