@@ -3,7 +3,7 @@
 import os
 import tarfile
 
-from .host import run
+from .host import run, sync
 from .layers import LayerTar, sample_tree, text
 from .workload import Workload, cold, warm
 
@@ -110,12 +110,12 @@ def writing(materials):
     def untarred(s):
         folder(s)
         untar(s)
-        os.sync()
+        sync(s.host)
 
     def with_names(s):
         folder(s)
         s.worker("create", s.inside("data/new"), NAMES)
-        os.sync()
+        sync(s.host)
 
     def names(what):
         return lambda s: s.seconds(what, s.inside("data/new"), NAMES)
@@ -141,7 +141,7 @@ def writing(materials):
 
     def copy_package(s):
         s.do("cp", materials.at("package.deb"), s.inside("tmp/package.deb"))
-        os.sync()
+        sync(s.host)
 
     install = lambda s: s.time("chroot", s.path, "dpkg", "-i", "/tmp/package.deb")
     yield Workload("dpkg -i of 1,500 files in a chroot", install, copy_package)

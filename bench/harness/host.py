@@ -8,18 +8,19 @@ import time
 
 from targets import Dead, mounts_below, run  # tests/suites: what the conformance suites use
 
-__all__ = ["Dead", "Disk", "drop_caches", "mounts_below", "run", "sync", "emptied"]
+__all__ = ["Dead", "Disk", "drop_caches", "emptied", "mounts_below", "run", "sync"]
 
 
-def sync():
-    os.sync()
+def sync(path):
+    """What is not on the disk yet goes there: of this filesystem, whatever else the machine does."""
+    run("sync", "--file-system", path)
 
 
-def drop_caches():
-    """Pages, names and inodes; what is not on the disk yet goes there first."""
-    os.sync()
+def drop_caches(path, what="3"):
+    """Pages, names and inodes (2: names and inodes alone), after a sync."""
+    sync(path)
     with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-        file.write("3")
+        file.write(what)
 
 
 class Disk:

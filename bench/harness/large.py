@@ -3,7 +3,7 @@
 import json
 import os
 
-from .host import drop_caches
+from .host import drop_caches, sync
 from .images import size_name
 from .workload import Workload, cold, warm
 
@@ -66,7 +66,7 @@ def copying_up(all_sizes, table_size):
 
         def prepare(s):
             s.worker("sequential-read", s.inside(name), 128 << 10)
-            os.sync()
+            sync(s.host)
 
         return prepare
 
@@ -90,7 +90,7 @@ def writing(size):
     title = f"sequential write of {size_name(size)}iB"
     yield Workload(title, sequential, wanted=(1.1, 1.1), **shared)
     scattered = lambda s: s.seconds("random-write", s.inside("written"), 40_000)
-    yield Workload("40,000 random 4 KiB writes", scattered, lambda _: os.sync(), wanted=(1.1, 1.1), **shared)
+    yield Workload("40,000 random 4 KiB writes", scattered, lambda s: sync(s.host), wanted=(1.1, 1.1), **shared)
 
 
 def two_mounts():
@@ -98,7 +98,7 @@ def two_mounts():
 
     def measure(s):
         with s.second_mount() as second:
-            drop_caches()
+            drop_caches(s.host)
             before = page_cache()
             s.worker("read-tree", s.path)
             once = page_cache() - before

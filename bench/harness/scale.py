@@ -34,11 +34,9 @@ class Deep(Image):
             file.writelines(f"file{i:06}\n" for i in range(NAMES))
 
 
-def drop_names():
+def drop_names(subject):
     """Names and inodes alone: what is measured is the filesystem's own work, not the disk's."""
-    os.sync()
-    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-        file.write("2")
+    drop_caches(subject.host, "2")
 
 
 def lookups(depths):
@@ -47,7 +45,7 @@ def lookups(depths):
         def measure(s):
             names = os.path.join(s.image.path, "names")
             s.worker("stat-listed", s.inside("dir"), names)
-            drop_names()
+            drop_names(s)
             found = s.seconds("stat-listed", s.inside("dir"), names)
             missing = s.seconds("missing", s.inside("dir"), NAMES)
             title = f"in {s.image.depth} layers"
@@ -89,7 +87,7 @@ def many_files(image, files, depth):
 
     def mounting(s):
         s.unmount()
-        drop_caches()
+        drop_caches(s.host)
         seconds = mount_seconds(s)
         return {f"mount of {title}": seconds}
 
@@ -108,7 +106,7 @@ def many_files(image, files, depth):
         walked, grown = memory(pid)
         rows[f"daemon of {title}, resident after a walk"] = walked / (1 << 20)
         rows[f"daemon of {title}, for an inode after a walk"] = ((grown - anonymous) / files, "B")
-        drop_names()
+        drop_names(s)
         time.sleep(1)  # forgetting takes its time
         rows[f"daemon of {title}, resident when all is forgotten"] = memory(pid)[0] / (1 << 20)
         return rows

@@ -14,7 +14,7 @@ import time
 import targets
 from targets import Dead, run
 
-from .host import Disk
+from .host import Disk, sync
 
 MODES = ("no_passthrough", "no_uring", "no_passthrough+no_uring", "unprivileged")
 
@@ -38,7 +38,7 @@ class Subject:
         for name in ("upper", "work", "merged", "upper2", "work2", "merged2", "empty"):
             shutil.rmtree(self.at(name), ignore_errors=True)  # of a run that was killed
             os.mkdir(self.at(name))
-        os.sync()
+        sync(self.host)
         self.mount()
 
     def remount(self):

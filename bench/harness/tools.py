@@ -12,7 +12,7 @@ import time
 
 from targets import Dead, mounts_below, run
 
-from .host import Disk
+from .host import Disk, sync
 from .images import Image, TAG
 from .layers import LayerTar, text
 from .workload import Workload
@@ -238,7 +238,7 @@ def workloads(large, files):
         def measure(tool):
             container, path = tool.create()
             change(path)
-            os.sync()
+            sync(tool.disk.path)
             return tool.commit(container)
 
         return measure
@@ -256,7 +256,7 @@ def workloads(large, files):
 
     def ten_changes(path):
         for i in range(10):
-            with open(f"{path}/data/part{i}/sub{i}/new", "wb") as file:
+            with open(f"{path}/data/part0/sub{i}/new", "wb") as file:
                 file.write(b"new\n")
 
     def owners(path):
@@ -267,7 +267,7 @@ def workloads(large, files):
         small = os.path.join(path, "etc", "new")
         with open(small, "wb") as file:
             file.write(b"new\n")
-        os.sync()
+        sync(tool.disk.path)
         return tool.diff(container)
 
     shared = {"kinds": ("tool",), "quick": False, "rounds": 0.6}

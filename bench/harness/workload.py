@@ -33,7 +33,7 @@ class Workload:
 
 def cold(measure):
     def after_dropping(subject):
-        drop_caches()
+        drop_caches(subject.host)
         return measure(subject)
 
     return after_dropping
