@@ -10,22 +10,33 @@ from .report import BASE, base_of, median_of, quantity
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 78, 24, 56, 96
 
-STYLE = """
-  .page { fill: #ffffff } .ink { fill: #1f2328 } .soft { fill: #59636e }
-  .grid { stroke: #d1d9e0; stroke-width: 1 } .axis { stroke: #59636e; stroke-width: 1.2 }
-  .limit { stroke: #59636e; stroke-width: 1.2; stroke-dasharray: 5 4 }
-  .s0 { --c: #59636e } .s1 { --c: #0969da } .s2 { --c: #bc4c00 } .s3 { --c: #1a7f37 } .s4 { --c: #8250df }
-  .s5 { --c: #bf3989 } .s6 { --c: #9a6700 } .s7 { --c: #0e7490 }
-  .line { fill: none; stroke: var(--c); stroke-width: 2.2; stroke-linejoin: round }
-  .dot { fill: var(--c) } .bar { fill: var(--c) }
-  text { font: 12px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
-  .title { font-size: 15px; font-weight: 600 }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #0d1117 } .ink { fill: #f0f6fc } .soft { fill: #9198a1 }
-    .grid { stroke: #2b3138 } .axis { stroke: #9198a1 } .limit { stroke: #9198a1 }
-    .s0 { --c: #9198a1 } .s1 { --c: #58a6ff } .s2 { --c: #f0883e } .s3 { --c: #3fb950 } .s4 { --c: #bc8cff }
-    .s5 { --c: #f778ba } .s6 { --c: #d29922 } .s7 { --c: #39c5cf }
-  }
+# Of the page, its words, its lines; then of the series.
+LIGHT = ("#ffffff", "#1f2328", "#59636e", "#d1d9e0",
+         "#6e7781", "#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0e7490")  # fmt: skip
+DARK = ("#0d1117", "#f0f6fc", "#9198a1", "#2b3138",
+        "#9198a1", "#58a6ff", "#f0883e", "#3fb950", "#bc8cff", "#f778ba", "#d29922", "#39c5cf")  # fmt: skip
+
+
+def colours(scheme):
+    page, ink, soft, grid, *series = scheme
+    rules = [
+        f".page {{ fill: {page} }} .ink {{ fill: {ink} }} .soft {{ fill: {soft} }}",
+        f".grid {{ stroke: {grid} }} .axis, .limit {{ stroke: {soft} }}",
+    ]
+    rules += [f".s{n} .line {{ stroke: {c} }} .s{n} .dot {{ fill: {c} }}" for n, c in enumerate(series)]
+    return "\n".join(rules)
+
+
+# No variables: not everything that draws SVG knows them.
+STYLE = f"""
+text {{ font: 12px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }}
+.title {{ font-size: 15px; font-weight: 600 }}
+.grid {{ stroke-width: 1 }} .axis {{ stroke-width: 1.2 }} .limit {{ stroke-width: 1.2; stroke-dasharray: 5 4 }}
+.line {{ fill: none; stroke-width: 2; stroke-linejoin: round }}
+{colours(LIGHT)}
+@media (prefers-color-scheme: dark) {{
+{colours(DARK)}
+}}
 """
 
 
@@ -54,18 +65,26 @@ class Canvas:
             f'<rect x="{x - 3.6:.1f}" y="{y - 3.6:.1f}" width="7.2" height="7.2" class="dot"/>',
             f'<path d="M{x:.1f} {y - 5:.1f}l5 8.6h-10z" class="dot"/>',
             f'<path d="M{x:.1f} {y - 5.2:.1f}l5.2 5.2l-5.2 5.2l-5.2 -5.2z" class="dot"/>',
+            f'<path d="M{x:.1f} {y + 5:.1f}l5 -8.6h-10z" class="dot"/>',
         )
         self.add(f'<g class="s{number % 8}">{shapes[number % len(shapes)]}</g>')
 
-    def legend(self, names, y):
+    def legend(self, names, y, marks=True):
         x = LEFT
         for number, name in enumerate(names):
             room = 26 + 7.2 * len(name)
             if x + room > self.width - RIGHT:
                 x, y = LEFT, y + 18
-            self.mark(x, y - 4, number)
+            if marks:
+                self.mark(x, y - 4, number)
+            else:
+                self.bar(x - 6, y - 10, 12, 12, number)
             self.text(x + 10, y, name, "ink", "start")
             x += room
+
+    def bar(self, x, y, width, height, number):
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height}"'
+        self.add(f'<g class="s{number % 8}"><rect class="dot" {place} rx="2"/></g>')
 
     def write(self, path):
         with open(path, "w", encoding="utf-8") as file:
@@ -123,7 +142,7 @@ def bars(path, title, rows, names):
     height = top + row_height * len(rows) + 66
     canvas = Canvas(title, WIDTH, height)
     most = min(4.0, max(1.5, *(v for row in rows.values() for v in row.values())))
-    scale = (WIDTH - left - 70) / most
+    scale = (WIDTH - left - 80) / most
     bottom = top + row_height * len(rows)
     for step in range(int(most * 2) + 1):
         x = left + step / 2 * scale
@@ -137,10 +156,10 @@ def bars(path, title, rows, names):
             if column in row:
                 length = min(row[column], most) * scale
                 place = y + 2 + number * 14
-                canvas.add(f'<g class="s{number % 8}"><rect class="bar" x="{left}" y="{place:.1f}" '
-                           f'width="{max(1, length):.1f}" height="{bar}" rx="2"/></g>')  # fmt: skip
-                canvas.text(left + length + 5, place + 10, f"{row[column]:.2f}", "soft", "start")
-    canvas.legend(names, height - 12)
+                canvas.bar(left, place, max(1, length), bar, number)
+                more = "→ " if row[column] > most else ""  # it goes on
+                canvas.text(left + length + 5, place + 10, f"{more}{row[column]:.2f}", "soft", "start")
+    canvas.legend(names, height - 12, marks=False)
     canvas.write(path)
 
 
