@@ -69,8 +69,9 @@ class Profile:
 
 
 class Rounds:
-    def __init__(self, images, subjects, options):
+    def __init__(self, images, subjects, options, keep):
         self.images = images
+        self.keep = keep  # called with the figures so far, after each group
         self.subjects = subjects  # {name: how to make it in a folder}
         self.options = options
         self.figures = Figures()
@@ -88,6 +89,7 @@ class Rounds:
                     if name not in broken and not self.visit(group, name):
                         broken.add(name)
             self.say(group, time.monotonic() - started)
+            self.keep(self.figures)
 
     def visit(self, group, name):
         """One round of a group on one subject; false when there is no sense in another."""
