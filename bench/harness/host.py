@@ -8,7 +8,7 @@ import time
 
 from targets import Dead, mounts_below, run  # tests/suites: what the conformance suites use
 
-__all__ = ["Dead", "Disk", "drop_caches", "emptied", "mounts_below", "run", "sync"]
+__all__ = ["Dead", "Disk", "drop_caches", "emptied", "mounts_below", "run", "sync", "unmount_below"]
 
 
 def sync(path):
@@ -65,6 +65,12 @@ class Disk:
                 time.sleep(0.05)
 
 
+def unmount_below(folder):
+    for place in reversed(mounts_below(folder)):
+        if subprocess.run(["umount", place], capture_output=True, check=False).returncode != 0:
+            run("umount", "-l", place)
+
+
 @contextlib.contextmanager
 def emptied(folder):
     """A folder that is there, and gone in the end, with all that is mounted in it."""
@@ -72,8 +78,6 @@ def emptied(folder):
     try:
         yield folder
     finally:
-        for place in reversed(mounts_below(folder)):
-            if subprocess.run(["umount", place], capture_output=True, check=False).returncode != 0:
-                run("umount", "-l", place)
+        unmount_below(folder)
         if not mounts_below(folder):
             shutil.rmtree(folder, ignore_errors=True)

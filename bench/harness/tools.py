@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 
-from targets import Dead, mounts_below, run
+from targets import Dead, run
 
-from .host import Disk, sync
+from .host import Disk, sync, unmount_below
 from .images import Image, TAG
 from .layers import LayerTar, text
 from .workload import Workload
@@ -78,9 +79,7 @@ class Tool:
 
     def stop(self):
         self.end_service()
-        for place in reversed(mounts_below(self.folder)):
-            if subprocess.run(["umount", place], capture_output=True, check=False).returncode != 0:
-                run("umount", "-l", place)
+        unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -109,8 +108,20 @@ class Veneer(Tool):
 
 
 class Podman(Tool):
+    """Its runroot may not be longer than 50 characters."""
+
+    runroot = None
+
+    def start_service(self):
+        self.runroot = tempfile.mkdtemp(prefix="vb.", dir="/tmp")
+
+    def end_service(self):
+        if self.runroot is not None:
+            unmount_below(self.runroot)
+            shutil.rmtree(self.runroot, ignore_errors=True)
+
     def words(self):
-        return ["podman", "--root", self.at("root"), "--runroot", self.at("run"), "--storage-driver", "overlay",
+        return ["podman", "--root", self.at("root"), "--runroot", self.runroot, "--storage-driver", "overlay",
                 "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "runc"]  # fmt: skip
 
     limits = ("--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
