@@ -30,7 +30,7 @@ class Figures:
             if isinstance(value, tuple):
                 value, unit = value
             self.units[name] = unit
-            self.wanted[name] = list(workload.wanted)
+            self.wanted[name] = list(workload.wanted) if name == workload.name else []
             self.values.setdefault(name, {}).setdefault(subject, []).append(value)
 
     def fail(self, workload, subject, why):
