@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -99,7 +100,8 @@ class Program {
   }
 
   int Run() {
-    base_ = settings_.dir + "/veneer-differential-XXXXXX";
+    // Absolute: the workers and the daemon have working directories of their own.
+    base_ = std::filesystem::absolute(settings_.dir).string() + "/veneer-differential-XXXXXX";
     if (mkdtemp(base_.data()) == nullptr || chmod(base_.c_str(), 0755) != 0) {
       perror(base_.c_str());
       base_.clear();
