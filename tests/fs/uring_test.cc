@@ -211,9 +211,11 @@ TEST_P(Uring, ManyThatWaitForPagesToBeWrittenLeaveRoomForThese) {
   for (Mapped& file : files) munmap(file.page - kHole, 2 * kHole);
 }
 
+// The threads of /dev/fuse are libfuse's business.
+class RingsAlone : public Uring {};
+
 // Where no thread can be started, nobody can be let to wait for a thaw.
-TEST_P(Uring, ThawIsServedAtTheLimitOfThreads) {
-  if (!uring()) GTEST_SKIP() << "threads of /dev/fuse are libfuse's";
+TEST_P(RingsAlone, ThawIsServedAtTheLimitOfThreads) {
   for (int i = 0; i < 40; ++i) AppendFile(Numbered("w", i), "");
   UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
   control::Freeze freeze = {.timeout_ms = 30'000, .reserved = 0};
@@ -256,13 +258,17 @@ TEST_P(Uring, OpensThatSyncHoldUpNobodyElse) {
   });
 }
 
+std::string ModeName(const ::testing::TestParamInfo<std::tuple<Kind, bool>>& each) {
+  return KindName({std::get<0>(each.param), 0}) + (std::get<1>(each.param) ? "Uring" : "DevFuse");
+}
 INSTANTIATE_TEST_SUITE_P(Each, Uring,
                          ::testing::Combine(::testing::Values(Kind::kStack, Kind::kChain),
                                             ::testing::Bool()),
-                         [](const auto& each) {
-                           return KindName({std::get<0>(each.param), 0}) +
-                                  (std::get<1>(each.param) ? "Uring" : "DevFuse");
-                         });
+                         ModeName);
+INSTANTIATE_TEST_SUITE_P(Each, RingsAlone,
+                         ::testing::Combine(::testing::Values(Kind::kStack, Kind::kChain),
+                                            ::testing::Values(true)),
+                         ModeName);
 
 }  // namespace
 }  // namespace veneer::fs::testing
