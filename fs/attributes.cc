@@ -14,28 +14,33 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
   struct stat st = {};
   Data data;
   bool dead;
-  PartialCopyPtr partial;
-  {
+  for (bool same = false; !same;) {
+    PartialCopyPtr partial;
+    {
+      MutexLock lock(inode->mu);
+      if (inode->shown) return *inode->shown;
+      data = inode->data;
+      dead = inode->dead;
+      partial = inode->partial.copy;
+    }
+    if (!inode->has_upper()) {
+      TRY_ASSIGN(st, lower_->Attr(inode->lower));
+      if (behaviour_.static_nlink && inode->IsDir()) st.st_nlink = 1;
+      if (dead) st.st_nlink = 0;
+      return st;
+    }
+    if (hint != nullptr && hint->st_ino == inode->upper_ino.load()) {
+      st = *hint;
+    } else {
+      auto stat = [&]() -> Result<> {
+        TRY_ASSIGN(st, StatUpper(inode));
+        return {};
+      };
+      TRY(partial ? partial->Stat(stat, st) : stat());
+    }
+    // A copy-up meanwhile has its own idea of links and times until it is done.
     MutexLock lock(inode->mu);
-    if (inode->shown) return *inode->shown;
-    data = inode->data;
-    dead = inode->dead;
-    partial = inode->partial.copy;
-  }
-  if (!inode->has_upper()) {
-    TRY_ASSIGN(st, lower_->Attr(inode->lower));
-    if (behaviour_.static_nlink && inode->IsDir()) st.st_nlink = 1;
-    if (dead) st.st_nlink = 0;
-    return st;
-  }
-  if (hint != nullptr && hint->st_ino == inode->upper_ino.load()) {
-    st = *hint;
-  } else {
-    auto stat = [&]() -> Result<> {
-      TRY_ASSIGN(st, StatUpper(inode));
-      return {};
-    };
-    TRY(partial ? partial->Stat(stat, st) : stat());
+    same = inode->data == data;
   }
   st.st_ino = inode->ino;
   st.st_dev = 0;

@@ -84,16 +84,41 @@ Result<uint64_t> CopyData(int from, int to, uint64_t size) {
   return copied;
 }
 
+namespace {
+
+Result<bool> IsZero(int fd, uint64_t start, uint64_t end) {
+  std::vector<char> buffer(std::min<uint64_t>(end - start, 1 << 20));
+  while (start < end) {
+    TRY_ASSIGN(size_t n,
+               PreadUpTo(fd, buffer.data(), std::min<uint64_t>(end - start, buffer.size()), start));
+    if (n == 0) break;
+    auto used = buffer.begin() + static_cast<ptrdiff_t>(n);
+    if (std::find_if(buffer.begin(), used, [](char c) { return c != 0; }) != used) return false;
+    start += n;
+  }
+  return true;
+}
+
+}  // namespace
+
 Result<bool> CopyIsWhole(int from, int copy, uint64_t size) {
   struct stat st = {};
   if (fstat(copy, &st) != 0) return Errno("copy-up");
   if (static_cast<uint64_t>(st.st_size) < size) return false;
   bool whole = true;
   TRY(ForEachExtent(from, size, [&](uint64_t start, uint64_t end) -> Result<> {
-    if (!whole) return {};
-    off_t hole = lseek(copy, static_cast<off_t>(start), SEEK_HOLE);
-    if (hole < 0 && errno != EINVAL) return Errno("copy-up");
-    whole = hole < 0 || static_cast<uint64_t>(hole) >= end;
+    while (whole && start < end) {
+      off_t hole = lseek(copy, static_cast<off_t>(start), SEEK_HOLE);
+      if (hole < 0 && errno == EINVAL) return {};  // not supported
+      if (hole < 0) return Errno("copy-up");
+      if (static_cast<uint64_t>(hole) >= end) return {};
+      off_t data = lseek(copy, hole, SEEK_DATA);
+      if (data < 0 && errno != ENXIO) return Errno("copy-up");
+      uint64_t next = data < 0 ? end : std::min(static_cast<uint64_t>(data), end);
+      // Room that was reserved and never written is a hole, or zeros once somebody has read it.
+      TRY_ASSIGN(whole, IsZero(from, static_cast<uint64_t>(hole), next));
+      start = next;
+    }
     return {};
   }));
   return whole;

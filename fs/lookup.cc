@@ -164,9 +164,14 @@ Result<> Overlay::SettleStub(const InodePtr& inode) {
   if (st.st_size == below.st_size && st.st_blocks <= kBlocksOfAttributes) return {};
   // A crash while the stub was being emptied, or filled: the marker counts.
   TRY_ASSIGN(SharedFd data, OpenUpper(inode, O_WRONLY));
-  if (ftruncate(data->get(), 0) != 0 || ftruncate(data->get(), below.st_size) != 0) {
-    return Errno("stub");
-  }
+  TRY(KeepingXattr(FdPath(data->get()), upper_->StoredXattrName("security.capability"),
+                   XattrPath::kMagicLink, [&]() -> Result<> {
+                     if (ftruncate(data->get(), 0) != 0 ||
+                         ftruncate(data->get(), below.st_size) != 0) {
+                       return Errno("stub");
+                     }
+                     return {};
+                   }));
   timespec times[2] = {st.st_atim, st.st_mtim};
   (void)futimens(data->get(), times);
   return {};

@@ -120,6 +120,12 @@ Result<> Overlay::Sync() {
 
 Result<> Overlay::Freeze(HandleId owner, std::chrono::milliseconds timeout) {
   TRY(RequireUpper());
+  {
+    std::lock_guard lock(background_mu_);
+    for (const InodePtr& inode : failed_) {
+      if (PartialOf(*inode)) return Fail(EIO, "freeze: a copy-up has failed");
+    }
+  }
   return gate_.Close(static_cast<uint64_t>(owner), timeout);
 }
 

@@ -384,6 +384,7 @@ class Overlay {
 
   std::mutex background_mu_;
   bool noted_ = false;            // work/pending was made
+  bool unrecovered_ = false;      // files keep the marker of a mount before: so does work/pending
   std::vector<InodePtr> failed_;  // to be filled or settled, which failed
   std::optional<Error> background_error_;
   std::unique_ptr<InodeQueue> to_settle_;  // inodes that are pending

@@ -135,6 +135,7 @@ Result<> Overlay::FinishPartial(const InodePtr& inode) {
   }
   struct stat own = {};
   if (fstat(fd, &own) != 0) return Errno("stat");
+  TRY_ASSIGN(UniqueFd backing, Duplicate(fd));  // nothing may fail once the file has its name
   TRY(FaultPoint("copy_up.before_whole"));
   bool named = true;
   SharedFd into;
@@ -150,7 +151,6 @@ Result<> Overlay::FinishPartial(const InodePtr& inode) {
     named = into != nullptr;
     counters_.copy_ups.fetch_add(1, std::memory_order_relaxed);
   }
-  TRY_ASSIGN(UniqueFd backing, Duplicate(fd));
   Publish(inode, own.st_ino, Data::kUpper, std::move(backing));
   {
     SharedFd orphan;  // closed after the lock

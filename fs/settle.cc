@@ -67,7 +67,8 @@ Result<> Overlay::Settle(const InodePtr& inode) {
   TRY(RequirePatience("sync"));
   TRY(FaultPoint("settle.before_sync"));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_RDONLY));
-  if (fdatasync(fd->get()) != 0) return Errno("fsync");
+  // All of it: if it was a stub, that marker's removal too.
+  if (fsync(fd->get()) != 0) return Errno("fsync");
   return Unmark(inode);
 }
 
@@ -126,6 +127,7 @@ Result<> Overlay::RecoverPending() {
     all = all && here;
   }
   TRY(FaultPoint("recover.before_note_removed"));
+  unrecovered_ = !all;
   return all ? upper_->RemovePendingNote() : Result<>();
 }
 
@@ -144,10 +146,14 @@ Result<bool> Overlay::RecoverTree(SharedFd top) {
       if (S_ISDIR(st.st_mode)) {
         directories.emplace_back(dir, std::move(name));
       } else if (S_ISREG(st.st_mode)) {
-        // One that cannot be, immutable say, keeps its marker, and the next mount tries again.
         auto recovered = RecoverFile(dir->get(), name);
-        if (!recovered) Log(LogLevel::kError, "{}: {}", name, recovered.error().Message());
-        all = all && recovered;
+        if (recovered) continue;
+        // An immutable one keeps its marker: it was settled before it became immutable.
+        if (recovered.error().code() != EPERM) {
+          return std::unexpected(std::move(recovered).error().Within("recovery of " + name));
+        }
+        Log(LogLevel::kWarning, "{}: {}", name, recovered.error().Message());
+        all = false;
       }
     }
   }
@@ -162,7 +168,9 @@ Result<> Overlay::RecoverFile(int dirfd, const std::string& name) {
   DataMark mark = ParsePending(*value);
   if (!stub) {
     auto lower = lower_->FromMark(mark, {}, name);
-    if (!lower) {  // nothing to go back to
+    bool missing = !lower && (lower.error().code() == EIO || lower.error().code() == ENOENT);
+    if (!lower && !missing) return std::unexpected(std::move(lower).error());
+    if (missing) {  // nothing to go back to
       Log(LogLevel::kError, "{}: {}", name, lower.error().Message());
       return upper_->RemoveMark(entry, XattrPath::kNoFollow, markers::kPending);
     }
@@ -231,7 +239,7 @@ void Overlay::Finish() {
   (void)SettleAll();  // logged
   to_fill_.reset();
   to_settle_.reset();
-  if (!noted_ || !failed_.empty()) return;
+  if (!noted_ || unrecovered_ || !failed_.empty()) return;
   if (auto removed = upper_->RemovePendingNote(); !removed) {
     Log(LogLevel::kWarning, "work/{}: {}", markers::kWorkPending, removed.error().Message());
   }

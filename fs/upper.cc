@@ -103,11 +103,15 @@ void Upper::Unlock() {
 Result<> Upper::Lock() {
   for (int fd : {root_.get(), work_.get()}) {
     int taken = -1;
+    bool was_ending = false;
     for (int i = 0; i < kEndingTries; ++i) {
       taken = flock(fd, LOCK_EX | LOCK_NB);
       if (taken == 0) break;
       if (errno != EWOULDBLOCK) return Errno("locking the upper directory");
-      if (i >= kLockTries && !HolderIsEnding(work_.get())) break;
+      // The text goes a moment before the lock does.
+      bool ending = HolderIsEnding(work_.get());
+      if (i >= kLockTries && !ending && !was_ending) break;
+      was_ending = ending;
       usleep(kLockPauseUs);
     }
     if (taken == 0) continue;

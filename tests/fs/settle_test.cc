@@ -199,6 +199,28 @@ TEST_P(Settle, ImmutableFilesDoNotKeepTheUpperFromBeingMounted) {
   EXPECT_FALSE(Pending("d/x"));
 }
 
+// Room that was reserved in the lower is a hole to lseek(2), until somebody has read it.
+TEST_P(Settle, ReservedRoomInTheLowerIsNoLostData) {
+  if (GetParam() == Form::kChain) return;  // objects have none
+  std::string lower = work().lower() + "/f";
+  work().Unmount();
+  {
+    UniqueFd fd = OpenFile(lower, O_RDWR | O_TRUNC);
+    ASSERT_EQ(fallocate(fd.get(), 0, 0, 1 << 20), 0);
+    ASSERT_EQ(pwrite(fd.get(), "OLD!", 4, (1 << 20) - 4), 4);
+    ASSERT_EQ(fsync(fd.get()), 0);
+    ASSERT_EQ(posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
+  }
+  work().Mount();
+  UniqueFd fd = OpenFile(At("f"), O_RDWR);
+  ASSERT_EQ(pwrite(fd.get(), "NEW!", 4, (1 << 20) - 4), 4);
+  fd.Reset();
+  work().Kill();
+  EXPECT_EQ(ReadFile(lower).size(), size_t{1} << 20);
+  work().Mount();
+  EXPECT_EQ(ReadFile(At("f")).substr((1 << 20) - 4), "NEW!");
+}
+
 TEST_P(Settle, VolatileMountsMarkNothing) {
   Make("volatile");
   AppendFile(At("f"), "+");
