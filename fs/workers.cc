@@ -25,7 +25,7 @@ Workers::~Workers() {
 }
 
 void Workers::Run(std::function<void()> task) {
-  bool here;
+  std::function<void()> left;  // for this thread
   {
     MutexLock lock(mu_);
     tasks_.push_back(std::move(task));
@@ -36,14 +36,13 @@ void Workers::Run(std::function<void()> task) {
     ++threads_;
     if (Start()) return;
     --threads_;
-    here = threads_ == 0;
-    if (here) {
-      task = std::move(tasks_.back());
+    if (threads_ == 0) {
+      left = std::move(tasks_.back());
       tasks_.pop_back();
     }
   }
   at_limit_();
-  if (here) task();
+  if (left) left();
 }
 
 bool Workers::Start() {

@@ -24,13 +24,13 @@ void WriteBacks::Run(Task task, Where where) {
   if (!enters) {
     task.instead();
   } else if (where == Where::kOffRing) {
-    Work(std::move(task));
+    Work(task);
   } else {
-    workers_.Run([this, task = std::move(task)]() mutable { Work(std::move(task)); });
+    workers_.Run([this, task = std::move(task)] { Work(task); });
   }
 }
 
-void WriteBacks::Work(Task task) {
+void WriteBacks::Work(const Task& task) {
   bool written = true;
   try {
     task.write();
@@ -52,7 +52,7 @@ void WriteBacks::Leave() {
     kept_.pop_front();
     ++inside_;
   }
-  workers_.Run([this, task = std::move(next)]() mutable { Work(std::move(task)); });
+  workers_.Run([this, task = std::move(next)] { Work(task); });
 }
 
 void WriteBacks::End() {

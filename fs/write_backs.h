@@ -36,7 +36,7 @@ class WriteBacks {
   void End();
 
  private:
-  void Work(Task task);
+  void Work(const Task& task);
   void Leave();
   bool MayEnterLocked(const Task& task) const REQUIRES_LOCK(mu_) {
     return inside_ + (task.may_be_last ? 0 : 1) < most_;

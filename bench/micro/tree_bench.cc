@@ -14,6 +14,7 @@ void MergedTreeLookup(benchmark::State& state) {
       Must(tree::MergedTree::Open(scratch.fd(), MakeChain(scratch, state.range(0), kFiles)));
   tree::Ino dir = Must(tree->LookupPath("dir")).value();
   std::vector<std::string> names;
+  names.reserve(kFiles);
   for (int64_t i = 0; i < kFiles; ++i) names.push_back(FileName(i * 7919 % kFiles));
   size_t next = 0;
   for (auto _ : state) {

@@ -189,6 +189,7 @@ TEST_P(Daemon, EndsOnSigtermThoughFreezesAreQueued) {
   memcpy(map, "kept", 4);
   std::atomic<bool> stop{false};
   std::vector<std::thread> freezers;
+  freezers.reserve(4);
   for (int i = 0; i < 4; ++i) {
     freezers.emplace_back([&] {
       UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);

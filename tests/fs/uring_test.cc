@@ -230,6 +230,7 @@ TEST_P(RingsAlone, ThawIsServedAtTheLimitOfThreads) {
   ASSERT_EQ(prlimit(work().pid(), RLIMIT_AS, &low, nullptr), 0);
   auto begin = Clock::now();
   std::vector<std::thread> writers;
+  writers.reserve(5);
   for (int i = 0; i < 5; ++i) {
     writers.emplace_back(
         [&, i] { EXPECT_EQ(chmod(Numbered("w", i).c_str(), 0600), 0) << strerror(errno); });
