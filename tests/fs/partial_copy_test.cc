@@ -49,7 +49,7 @@ enum class Form { kStack, kChain, kChainStub };
 class Partial : public ::testing::TestWithParam<Form> {
  protected:
   // Each piece of 1 MiB takes so long that a test sees the file on its way.
-  static constexpr const char* kSlowly = "copy_up.before_piece=delay:100";
+  static constexpr const char* kSlowly = "copy_up.before_piece=delay:150";
 
   void SetUp() override {
     work_ = std::make_unique<WorkDir>(
