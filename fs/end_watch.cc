@@ -18,7 +18,7 @@ constexpr std::array kSignals = {SIGTERM, SIGINT, SIGHUP};
 
 // For the handler; a process serves one mount.
 std::atomic<int> event{-1};
-std::atomic<int> asked{0};  // the signal that asked first
+std::atomic<int> asked{0};  // the signal that asked first; more of them change nothing
 struct sigaction previous[kSignals.size()] = {};
 
 void Restore() {
@@ -33,12 +33,8 @@ void Wake() {
 }
 
 void OnSignal(int signal) {
-  if (asked.exchange(signal) != 0) {
-    for (size_t i = 0; i < kSignals.size(); ++i) {
-      if (kSignals[i] == signal) previous[i].sa_handler(signal);
-    }
-  }
-  Wake();
+  int none = 0;
+  if (asked.compare_exchange_strong(none, signal)) Wake();
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 // A signal that asks to end is handled in a thread, since a handler may take no lock and the loop
 // must go on serving meanwhile: the freeze gate is opened for good, for those who wait there would
 // keep the loop from ending, and what mappings changed is written, which is in the kernel's page
-// cache and would be gone with the mount. Then the signal is sent again, to libfuse's handler. A
-// second signal does not wait.
+// cache and would be gone with the mount. Then the signal is sent again, to libfuse's handler. More
+// signals meanwhile change nothing: whoever cannot wait sends SIGKILL.
 #pragma once
 
 #include <functional>
