@@ -47,10 +47,11 @@ struct Freeze {
 // Makes durable what has been written, through any descriptor or mapping, before the call. EAGAIN:
 // too many ask for that at once.
 inline constexpr unsigned long kSync = _IO(kType, 1);
-// Waits for changes under way, then makes new ones wait until Thaw, the timeout, or the closing of
-// the descriptor that asked. Data written through passthrough handles and mappings is not held up.
-// EBUSY: frozen already. ECANCELED: thawed before all changes under way were done, or the daemon is
-// ending. ETIMEDOUT: they took that long.
+// Waits for changes under way, then makes new ones wait until Thaw, the timeout, or the end of the
+// process that asked (where the daemon can see it: not from a PID namespace beside its own). Data
+// written through passthrough handles and mappings is not held up. EBUSY: frozen already.
+// ECANCELED: thawed before all changes under way were done, or the daemon is ending. ETIMEDOUT:
+// they took that long.
 inline constexpr unsigned long kFreeze = _IOW(kType, 2, Freeze);
 inline constexpr unsigned long kThaw = _IO(kType, 3);  // EINVAL: not frozen
 inline constexpr unsigned long kStats = _IOR(kType, 4, Stats);

@@ -49,7 +49,7 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
   TRY(CheckName(name, true));
   if (!parent->IsDir()) return Fail(ENOTDIR, "create");
   TRY(EnsureUpperDir(parent));
-  WriteLock entries(parent->dir->entries);
+  EntriesLock entries(*parent->dir);
   {
     MutexLock lock(parent->mu);
     if (parent->dead) return Fail(ENOENT, "removed directory");

@@ -1,9 +1,14 @@
-// Directory listings: the upper's entries and those of the lower that show through, as one snapshot
-// per handle, so that positions stay valid while names come and go.
+// Directory listings: the upper's entries and those of the lower that show through.
 #include <dirent.h>
 #include <fcntl.h>
 
-#include <unordered_set>
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
 
 #include "fs/dir_stream.h"
 #include "fs/overlay.h"
@@ -11,87 +16,120 @@
 
 namespace veneer::fs {
 
-Result<std::vector<DirItem>> Overlay::List(const InodePtr& dir) {
-  std::vector<DirItem> items;
+// The upper's entry `entry` of `dir`; nullopt where it does not show.
+Result<std::optional<DirItem>> Overlay::UpperItem(Inode& dir, const struct dirent& entry) {
+  std::string name = entry.d_name;
+  // Only these may be whiteouts, or show another number than their own.
+  bool plain =
+      !dir.dir->impure && entry.d_type != DT_UNKNOWN && entry.d_type != DT_CHR &&
+      !(entry.d_type == DT_DIR && dir.lower) &&
+      !(entry.d_type == DT_REG && (upper_->file_whiteouts() || upper_->stat_override().active()));
+  Found found;
+  if (plain) {
+    found.st.st_ino = entry.d_ino;
+    found.upper = true;
+    return DirItem{std::move(name), InoOf(found), entry.d_type};
+  }
+  TRY_ASSIGN(found, Probe(dir, name));
+  if (!found.upper) return std::nullopt;
+  uint8_t type = IFTODT(found.st.st_mode);
+  return DirItem{std::move(name), InoOf(found), type};
+}
+
+// Puts the upper's entries into `items`, which are the lower's, by position.
+Result<> Overlay::MergeUpper(const InodePtr& dir, std::vector<Listing::Item>& items) {
+  TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+  TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
+  std::unordered_map<std::string_view, size_t> places;  // of the lower's names, which hold still
+  std::vector<bool> hidden;
+  std::vector<Listing::Item> added;
+  for (;;) {
+    TRY_ASSIGN(const struct dirent* entry, stream.Next());
+    if (entry == nullptr) break;
+    if (dir->lower && hidden.empty()) {
+      hidden.resize(items.size());
+      for (size_t i = 0; i < items.size(); ++i) places.emplace(items[i].entry.name, i);
+    }
+    auto place = places.find(entry->d_name);
+    TRY_ASSIGN(auto item, UpperItem(*dir, *entry));
+    if (place != places.end()) {
+      hidden[place->second] = !item;
+      if (!item) continue;
+      items[place->second].entry.ino = item->ino;
+      items[place->second].entry.type = item->type;
+    } else if (item) {
+      added.push_back({position::OfUpper(item->name, seed_), std::move(*item)});
+    }
+  }
+  places.clear();
+  size_t index = 0;
+  std::erase_if(items,
+                [&](const Listing::Item&) { return index < hidden.size() && hidden[index++]; });
+  std::sort(added.begin(), added.end(), [](const Listing::Item& a, const Listing::Item& b) {
+    return std::tie(a.position, a.entry.name) < std::tie(b.position, b.entry.name);
+  });
+  uint64_t last = 0;
+  for (Listing::Item& item : added) {
+    last = item.position = std::max(item.position, last + 1);
+    items.push_back(std::move(item));
+  }
+  return {};
+}
+
+Result<ListingPtr> Overlay::List(const InodePtr& dir) {
+  auto listing = std::make_shared<Listing>();
   uint64_t parent_ino = dir->ino;
   {
     MutexLock lock(dir->mu);
     if (!dir->names.empty()) parent_ino = dir->names.front().parent->ino;
   }
-  items.push_back({".", dir->ino, DT_DIR});
-  items.push_back({"..", parent_ino, DT_DIR});
+  std::vector<Listing::Item> items;
   ReadLock entries(dir->dir->entries);
+  listing->changes = dir->dir->changes;
+  bool dead;
   {
     MutexLock lock(dir->mu);
-    if (dir->dead) return items;
+    dead = dir->dead;
   }
-  std::unordered_set<std::string> seen;
-  if (dir->has_upper()) {
-    TRY_ASSIGN(SharedFd fd, UpperDir(dir));
-    TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
-    for (;;) {
-      TRY_ASSIGN(const struct dirent* entry, stream.Next());
-      if (entry == nullptr) break;
-      std::string name = entry->d_name;
-      if (dir->lower) seen.insert(name);
-      // Only these may be whiteouts, or show another number than their own.
-      bool plain = !dir->dir->impure && entry->d_type != DT_UNKNOWN && entry->d_type != DT_CHR &&
-                   !(entry->d_type == DT_DIR && dir->lower) &&
-                   !(entry->d_type == DT_REG &&
-                     (upper_->file_whiteouts() || upper_->stat_override().active()));
-      Found found;
-      if (plain) {
-        found.upper = true;
-        found.st.st_ino = entry->d_ino;
-        items.push_back({std::move(name), InoOf(found), entry->d_type});
-        continue;
-      }
-      TRY_ASSIGN(found, Probe(*dir, name));
-      if (!found.upper) continue;
-      uint8_t type = IFTODT(found.st.st_mode);
-      items.push_back({std::move(name), InoOf(found), type});
-    }
-  }
-  if (dir->lower) {
+  if (!dead && dir->lower) {
+    uint64_t next = position::kFirstOfLower;
     TRY(lower_->ForEach(dir->lower, [&](std::string_view name, uint64_t ino, uint8_t type) {
-      std::string text(name);
-      if (!seen.contains(text)) items.push_back({std::move(text), ino, type});
+      items.push_back({next++, {std::string(name), ino, type}});
       return true;
     }));
   }
-  return items;
+  if (!dead && dir->has_upper()) TRY(MergeUpper(dir, items));
+  listing->items.reserve(items.size() + 2);
+  listing->items.push_back({position::kDot, {".", dir->ino, DT_DIR}});
+  listing->items.push_back({position::kDotDot, {"..", parent_ino, DT_DIR}});
+  std::move(items.begin(), items.end(), std::back_inserter(listing->items));
+  return listing;
 }
 
-Result<HandleId> Overlay::OpenDir(NodeId node) {
-  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-  if (!inode->IsDir()) return Fail(ENOTDIR, "opendir");
-  auto handle = std::make_shared<Handle>();
-  handle->inode = std::move(inode);
-  return handles_.Add(std::move(handle));
-}
-
-Result<> Overlay::ReadDir(HandleId id, uint64_t offset, const VisitDir& visit) {
-  TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
-  if (!handle->inode->IsDir()) return Fail(ENOTDIR, "readdir");
-  MutexLock lock(handle->mu);
-  if (offset == 0 || !handle->listed) {
-    TRY_ASSIGN(handle->items, List(handle->inode));
-    handle->listed = true;
+Result<> Overlay::ReadDir(NodeId node, uint64_t offset, const VisitDir& visit) {
+  TRY_ASSIGN(InodePtr dir, inodes_.Find(node));
+  if (!dir->IsDir()) return Fail(ENOTDIR, "readdir");
+  ListingPtr listing = listings_.Get(node);
+  // Who goes on began with this listing, or with one before it; who begins must see what is there.
+  if (!listing || (offset == 0 && listing->changes != dir->dir->changes)) {
+    TRY_ASSIGN(listing, List(dir));
+    listings_.Put(node, listing);
   }
-  for (uint64_t i = offset; i < handle->items.size(); ++i) {
-    if (!visit(handle->items[i], i + 1)) break;
+  for (auto it = listing->Behind(offset); it != listing->items.end(); ++it) {
+    if (!visit(it->entry, it->position)) break;
   }
   return {};
 }
 
-Result<> Overlay::FsyncDir(HandleId id) {
-  TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
-  if (!upper_ || !handle->inode->has_upper()) return {};
+Result<> Overlay::FsyncDir(NodeId node) {
+  TRY_ASSIGN(InodePtr dir, inodes_.Find(node));
+  if (!dir->IsDir()) return Fail(ENOTDIR, "fsync");
+  if (!upper_ || !dir->has_upper()) return {};
   {
-    MutexLock lock(handle->inode->mu);
-    if (handle->inode->dead) return {};
+    MutexLock lock(dir->mu);
+    if (dir->dead) return {};
   }
-  TRY_ASSIGN(SharedFd fd, UpperDir(handle->inode));
+  TRY_ASSIGN(SharedFd fd, UpperDir(dir));
   return upper_->SyncDir(fd->get());
 }
 

@@ -151,8 +151,6 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, const KillSuid& kill_suid
 void Overlay::Release(HandleId id) {
   HandlePtr handle = handles_.Remove(id);
   if (!handle) return;
-  gate_.OpenFor(static_cast<uint64_t>(id));
-  if (handle->inode->IsDir()) return;
   BackingPtr last;  // closed after the lock
   MutexLock lock(handle->inode->mu);
   if (--handle->inode->opens > 0) return;
@@ -184,7 +182,6 @@ Result<BackingPtr> Overlay::BackingOf(HandleId id) {
     MutexLock lock(handle->inode->mu);
     if (handle->inode->backing) return handle->inode->backing;
   }
-  if (handle->inode->IsDir()) return Fail(EISDIR, "read");
   return OpenBacking(handle->inode, O_RDONLY);
 }
 

@@ -26,7 +26,6 @@ Result<Passage> FreezeGate::Enter() {
 }
 
 void FreezeGate::OpenLocked() {
-  owner_ = 0;
   closed_ = false;
   changed_.notify_all();
 }
@@ -38,20 +37,19 @@ void FreezeGate::Leave() {
   }
 }
 
-Result<> FreezeGate::Close(uint64_t owner, std::chrono::milliseconds timeout) {
+Result<uint64_t> FreezeGate::Close(std::chrono::milliseconds timeout) {
   if (timeout.count() <= 0 || timeout > kLongest) timeout = kLongest;
   std::unique_lock lock(mu_);
   if (for_good_) return Fail(ECANCELED, "freeze");
   if (ClosedLocked()) return Fail(EBUSY, "freeze");
   const uint64_t closing = ++closing_;
   const Clock::time_point until = Clock::now() + timeout;
-  owner_ = owner;
   until_ = until;
   closed_ = true;
   // Opened meanwhile, and perhaps closed by somebody else since: that is theirs.
-  auto ours = [&] { return owner_ != 0 && closing_ == closing; };
+  auto ours = [&] { return closed_ && closing_ == closing; };
   while (ours() && inside_.load() != 0 && Clock::now() < until) changed_.wait_until(lock, until);
-  if (ours() && inside_.load() == 0) return {};
+  if (ours() && inside_.load() == 0) return closing;
   if (ours()) OpenLocked();
   return Fail(Clock::now() < until ? ECANCELED : ETIMEDOUT, "freeze");
 }
@@ -63,9 +61,9 @@ Result<> FreezeGate::Open() {
   return {};
 }
 
-void FreezeGate::OpenFor(uint64_t owner) {
+void FreezeGate::OpenIf(uint64_t closing) {
   std::lock_guard lock(mu_);
-  if (owner_ == owner && owner != 0) OpenLocked();
+  if (closed_ && closing_ == closing) OpenLocked();
 }
 
 void FreezeGate::OpenForGood() {

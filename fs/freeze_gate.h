@@ -15,8 +15,7 @@ namespace veneer::fs {
 
 class FreezeGate {
  public:
-  // As long as a commit of a large upper may take; closing the descriptor that asked opens the gate
-  // at once.
+  // As long as a commit of a large upper may take.
   static constexpr std::chrono::milliseconds kLongest{3600 * 1000};
 
   // Inside the gate: it cannot close until this is destroyed.
@@ -45,26 +44,26 @@ class FreezeGate {
   // could not be asked to open it any more.
   void LimitWaiting(unsigned most) { most_waiting_ = most; }
 
-  // Closes the gate for `owner` (not 0), and waits for those inside to leave. It opens by itself
-  // after `timeout`. EBUSY: closed already. ETIMEDOUT: somebody stayed inside for that long; the
-  // gate is open again. ECANCELED: it was opened before all had left, or is open for good.
-  Result<> Close(uint64_t owner, std::chrono::milliseconds timeout);
-  Result<> Open();               // EINVAL: not closed, or no longer
-  void OpenFor(uint64_t owner);  // where `owner` closed it
-  void OpenForGood();            // and whoever closes it, or is about to, fails
+  // Closes the gate, and waits for those inside to leave. It opens by itself after `timeout`. Gives
+  // the number of this closing. EBUSY: closed already. ETIMEDOUT: somebody stayed inside for that
+  // long; the gate is open again. ECANCELED: it was opened before all had left, or is open for
+  // good.
+  Result<uint64_t> Close(std::chrono::milliseconds timeout);
+  Result<> Open();                // EINVAL: not closed, or no longer
+  void OpenIf(uint64_t closing);  // where it is closed by that one
+  void OpenForGood();             // and whoever closes it, or is about to, fails
 
  private:
   using Clock = std::chrono::steady_clock;
   void Leave();
   void OpenLocked();
-  bool ClosedLocked() const { return owner_ != 0 && Clock::now() < until_; }
+  bool ClosedLocked() const { return closed_ && Clock::now() < until_; }
 
   std::atomic<int> inside_{0};
-  std::atomic<bool> closed_{false};
+  std::atomic<bool> closed_{false};  // changed with mu_
   std::mutex mu_;
   std::condition_variable changed_;
   // Guarded by mu_.
-  uint64_t owner_ = 0;
   uint64_t closing_ = 0;  // how often it was closed: whose turn it is
   bool for_good_ = false;
   Clock::time_point until_;

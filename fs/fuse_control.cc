@@ -18,7 +18,7 @@ Result<> MayControl(fuse_req_t req) {
   return {};
 }
 
-Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, std::string_view in) {
+Result<> Control(fuse_req_t req, unsigned request, std::string_view in) {
   Overlay& engine = EngineOf(req);
   TRY(MayControl(req));
   if (request == control::kSync) {
@@ -28,7 +28,7 @@ Result<> Control(fuse_req_t req, unsigned request, const fuse_file_info* fi, std
   } else if (request == control::kFreeze) {
     control::Freeze freeze = {};
     memcpy(&freeze, in.data(), std::min(in.size(), sizeof freeze));
-    TRY(engine.Freeze(HandleOf(fi), std::chrono::milliseconds(freeze.timeout_ms)));
+    TRY(ServerOf(req).Freeze(fuse_req_ctx(req)->pid, std::chrono::milliseconds(freeze.timeout_ms)));
   } else if (request == control::kThaw) {
     TRY(engine.Thaw());
   } else if (request == control::kStats) {
@@ -53,18 +53,18 @@ bool ChangesFile(unsigned request) {
   return request == FS_IOC_SETFLAGS || request == FS_IOC_FSSETXATTR;
 }
 
-void DoControl(fuse_req_t req, unsigned request, fuse_file_info* fi, std::string_view in) {
-  Answer(req, [&] { return Control(req, request, fi, in); });
+void DoControl(fuse_req_t req, unsigned request, std::string_view in) {
+  Answer(req, [&] { return Control(req, request, in); });
 }
 
 void SayTryAgain(fuse_req_t req) { Send(fuse_reply_err, req, EAGAIN); }
 
-void OnControl(fuse_req_t req, unsigned request, fuse_file_info* fi, std::string_view in) {
+void OnControl(fuse_req_t req, unsigned request, std::string_view in) {
   switch (request) {
     case control::kSync:
       Answer(req, [&]() -> Result<> {
         TRY(MayControl(req));
-        ServerOf(req).AfterWriteBackOfAll(req, KeepCall<DoControl>(req, request, fi, in),
+        ServerOf(req).AfterWriteBackOfAll(req, KeepCall<DoControl>(req, request, in),
                                           KeepCall<SayTryAgain>(req));
         return {};
       });
@@ -73,9 +73,9 @@ void OnControl(fuse_req_t req, unsigned request, fuse_file_info* fi, std::string
     case control::kThaw:
     case control::kStats:
     case control::kIdentify:
-      return DoControl(req, request, fi, in);
+      return DoControl(req, request, in);
     default:
-      TakesLong<DoControl>::Run(req, request, fi, in);
+      TakesLong<DoControl>::Run(req, request, in);
   }
 }
 
@@ -93,13 +93,13 @@ void DoFileIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, std::string_v
   });
 }
 
-void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_info* fi,
+void OnIoctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void*, fuse_file_info*,
              unsigned flags, const void* in, size_t in_size, size_t out_size) {
   Answer(req, [&]() -> Result<> {
     if ((flags & FUSE_IOCTL_COMPAT) != 0) return Fail(ENOTTY, "32-bit ioctl");
     std::string_view argument(static_cast<const char*>(in), in == nullptr ? 0 : in_size);
     if (ino == FUSE_ROOT_ID && _IOC_TYPE(request) == control::kType) {
-      OnControl(req, request, fi, argument);
+      OnControl(req, request, argument);
       return {};
     }
     if (ChangesFile(request)) {

@@ -9,25 +9,23 @@ namespace veneer::fs {
 
 namespace {
 
-void OnOpenDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  Answer(req, [&]() -> Result<> {
-    Overlay& engine = EngineOf(req);
-    TRY_ASSIGN(HandleId handle, engine.OpenDir(Node(ino)));
-    fi->fh = PackHandle(handle, false);
-    // Listings that the kernel caches are read by position; only in a read-only mount do all
-    // handles have the same.
-    fi->cache_readdir = fi->keep_cache = engine.read_only() ? 1 : 0;
-    if (Send(fuse_reply_open, req, fi) != 0) engine.Release(handle);
-    return {};
-  });
+// The kernel then opens directories by itself, and caches listings: it starts a cache anew when it
+// has changed the directory, and asks for a position that a cache has not. Nobody else changes it.
+void OnOpenDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+  if (ServerOf(req).opens_directories()) {
+    fi->cache_readdir = fi->keep_cache = 1;
+    Send(fuse_reply_open, req, fi);
+  } else {
+    Send(fuse_reply_err, req, ENOSYS);
+  }
 }
 
-void OnReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
+void OnReadDir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info*) {
   Answer(req, [&]() -> Result<> {
     char* buffer = ThreadBuffer(size);
     size_t used = 0;
     TRY(EngineOf(req).ReadDir(
-        HandleOf(fi), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
+        Node(ino), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
           struct stat st = {};
           st.st_ino = item.ino;
           st.st_mode = DTTOIF(item.type);
@@ -42,7 +40,7 @@ void OnReadDir(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_
   });
 }
 
-void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
+void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info*) {
   Answer(req, [&]() -> Result<> {
     Server& server = ServerOf(req);
     Overlay& engine = server.overlay();
@@ -50,7 +48,7 @@ void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fu
     size_t used = 0;
     std::vector<NodeId> held;
     TRY(engine.ReadDir(
-        HandleOf(fi), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
+        Node(ino), static_cast<uint64_t>(offset), [&](const DirItem& item, uint64_t next) {
           const char* name = item.name.c_str();
           if (fuse_add_direntry_plus(req, nullptr, 0, name, nullptr, 0) > size - used) return false;
           fuse_entry_param param = {};
@@ -76,13 +74,8 @@ void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fu
   });
 }
 
-void OnFsyncDir(fuse_req_t req, fuse_ino_t, int, fuse_file_info* fi) {
-  AnswerDone(req, [&] { return EngineOf(req).FsyncDir(HandleOf(fi)); });
-}
-
-void OnReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
-  EngineOf(req).Release(HandleOf(fi));
-  Send(fuse_reply_err, req, 0);
+void OnFsyncDir(fuse_req_t req, fuse_ino_t ino, int, fuse_file_info*) {
+  AnswerDone(req, [&] { return EngineOf(req).FsyncDir(Node(ino)); });
 }
 
 }  // namespace
@@ -91,7 +84,6 @@ void AddDirectoryOperations(fuse_lowlevel_ops& operations) {
   operations.opendir = OnOpenDir;
   operations.readdir = OnReadDir;
   operations.readdirplus = OnReadDirPlus;
-  operations.releasedir = OnReleaseDir;
   operations.fsyncdir = TakesLong<OnFsyncDir>::Run;
 }
 

@@ -1,4 +1,7 @@
 // Requests about names: looking up, making, linking, renaming, removing, forgetting.
+#include <sys/stat.h>
+
+#include <cstdio>
 
 #include "fs/fuse_request.h"
 
@@ -81,10 +84,23 @@ void OnRmdir(fuse_req_t req, fuse_ino_t parent, const char* name) {
   AnswerDone(req, [&] { return EngineOf(req).RemoveDir(Node(parent), name); });
 }
 
+// A directory that has moved has another "..", which the kernel's copy of its listing does not
+// know.
+void ForgetListing(Server& server, fuse_ino_t parent, const char* name) {
+  auto moved = server.overlay().Lookup(Node(parent), name);
+  if (!moved) return;
+  if (S_ISDIR(moved->attr.st_mode)) server.ForgetPages(moved->node);
+  server.Forget(moved->node, 1);
+}
+
 void OnRename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
               const char* new_name, unsigned flags) {
-  AnswerDone(req, [&] {
-    return EngineOf(req).Rename(Node(parent), name, Node(new_parent), new_name, flags);
+  AnswerDone(req, [&]() -> Result<> {
+    TRY(EngineOf(req).Rename(Node(parent), name, Node(new_parent), new_name, flags));
+    if (parent == new_parent) return {};
+    ForgetListing(ServerOf(req), new_parent, new_name);
+    if ((flags & RENAME_EXCHANGE) != 0) ForgetListing(ServerOf(req), parent, name);
+    return {};
   });
 }
 

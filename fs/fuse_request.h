@@ -6,6 +6,7 @@
 #include <fuse_lowlevel.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <new>
@@ -16,6 +17,7 @@
 #include "fs/log.h"
 #include "fs/open_mode.h"
 #include "fs/patience.h"
+#include "fs/process_watch.h"
 #include "fs/replier.h"
 #include "fs/waiting_room.h"
 #include "fs/workers.h"
@@ -57,6 +59,11 @@ class Server : public FuseServer {
   void ForgetAttributes(NodeId node) {
     fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), -1, 0);
   }
+  // False: the kernel does that without us.
+  bool opens_directories() const { return opens_directories_; }
+  // And for the pages it has of the node, of a directory's listing too; changed ones are written
+  // before this returns.
+  void ForgetPages(NodeId node);
   bool HasUnwritten(NodeId node) { return modes_.HasCachedWriter(node); }  // possibly
   uint64_t passed() const { return passed_; }
   // True where user 0 of the mount is the host's root.
@@ -65,6 +72,8 @@ class Server : public FuseServer {
   void MeetRing();
   uint64_t rings() const { return rings_; }
   uint64_t mode_violations() const { return modes_.violations(); }
+  // Until a thaw, the timeout, or the end of the process of thread `asking`.
+  Result<> Freeze(pid_t asking, std::chrono::milliseconds timeout);
   WaitingRoom& waiting() { return waiting_; }
   Workers& workers() { return *workers_; }
   Replier& replier() { return *replier_; }
@@ -83,7 +92,10 @@ class Server : public FuseServer {
   std::unique_ptr<Replier> replier_ = std::make_unique<Replier>();
   std::unique_ptr<Workers> workers_;
   WriteBacks write_backs_;
+  Mutex freezer_mu_;
+  std::unique_ptr<ProcessWatch> freezer_ GUARDED_BY(freezer_mu_);  // of who asked last
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
+  bool opens_directories_ = true;
   std::atomic<uint64_t> passed_{0};
   std::atomic<uint64_t> rings_{0};
   fuse_session* session_ = nullptr;

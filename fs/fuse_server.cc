@@ -34,6 +34,9 @@ constexpr unsigned kMostPerRing = 16;
 constexpr unsigned kMaxThreads = 256;
 constexpr unsigned kMaxWaiting = kMaxThreads - 16;
 constexpr unsigned kMaxWriteBacks = 8;  // of those 16
+// Requests that nobody waits for by itself: pages read ahead, and written back, which may have to
+// wait for the gate without keeping others from being read.
+constexpr unsigned kMaxBackground = kMaxThreads;
 #ifndef FUSE_DEV_IOC_BACKING_CLOSE
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
 #endif
@@ -131,6 +134,7 @@ void Server::Init(fuse_conn_info* conn) {
   want(FUSE_CAP_EXPLICIT_INVAL_DATA, true);
   want(FUSE_CAP_WRITEBACK_CACHE, false);
   want(FUSE_CAP_NO_EXPORT_SUPPORT, true);
+  opens_directories_ = (conn->capable_ext & FUSE_CAP_NO_OPENDIR_SUPPORT) == 0;
   if (config_.passthrough && fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH)) {
     passthrough_ = true;
     conn->max_backing_stack_depth = 1;
@@ -145,6 +149,7 @@ void Server::Init(fuse_conn_info* conn) {
   }
 #endif
   conn->time_gran = 1;
+  conn->max_background = kMaxBackground;
   if (config_.ready) config_.ready();
 }
 
@@ -257,9 +262,12 @@ void Server::WriteBack() {
 }
 
 void Server::WriteBack(NodeId node) {
-  if (!HasUnwritten(node)) return;
+  if (HasUnwritten(node)) ForgetPages(node);
+}
+
+void Server::ForgetPages(NodeId node) {
   int rc = fuse_lowlevel_notify_inval_inode(session_, static_cast<fuse_ino_t>(node), 0, 0);
-  if (rc != 0 && rc != -ENOENT) Log(LogLevel::kWarning, "writing pages back: {}", strerror(-rc));
+  if (rc != 0 && rc != -ENOENT) Log(LogLevel::kWarning, "giving pages up: {}", strerror(-rc));
 }
 
 void Server::AfterWriteBack(fuse_req_t req, NodeId node, Call then, Call instead) {
@@ -275,6 +283,14 @@ void Server::AfterWriteBackOfAll(fuse_req_t req, Call then, Call instead) {
                     .instead = std::move(instead),
                     .may_be_last = true},
                    IsOnRing(req) ? WriteBacks::Where::kOnRing : WriteBacks::Where::kOffRing);
+}
+
+Result<> Server::Freeze(pid_t asking, std::chrono::milliseconds timeout) {
+  TRY_ASSIGN(uint64_t freeze, overlay_.Freeze(timeout));
+  auto watch = std::make_unique<ProcessWatch>(asking, [this, freeze] { overlay_.ThawIf(freeze); });
+  MutexLock lock(freezer_mu_);
+  freezer_.swap(watch);
+  return {};
 }
 
 Result<> Server::Serve() {

@@ -1,11 +1,10 @@
-// Handles: the open files and directories of a mount, by number. Thread-safe.
+// Handles: the open files of a mount, by number. Thread-safe.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <memory>
 #include <unordered_map>
-#include <vector>
 
 #include "fs/inode.h"
 #include "fs/types.h"
@@ -17,11 +16,6 @@ namespace veneer::fs {
 struct Handle {
   InodePtr inode;
   int flags = 0;  // of open(2)
-
-  // Directories: the listing, as it was when last read from the start.
-  Mutex mu;
-  bool listed GUARDED_BY(mu) = false;
-  std::vector<DirItem> items GUARDED_BY(mu);
 };
 using HandlePtr = std::shared_ptr<Handle>;
 

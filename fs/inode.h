@@ -64,12 +64,28 @@ struct Name {
 struct DirState {
   explicit DirState(uint64_t fd_key) : key(fd_key) {}
 
-  SharedMutex entries;  // the directory's entries: shared to look up, exclusive to change
-  const uint64_t key;   // of the upper directory, in the descriptor cache
-  std::atomic<bool> impure{false};  // the upper directory carries `impure`
+  SharedMutex entries;  // the directory's entries: shared to look up, EntriesLock to change
+  std::atomic<uint64_t> changes{0};  // how often they, or what lists with them, may have changed
+  const uint64_t key;                // of the upper directory, in the descriptor cache
+  std::atomic<bool> impure{false};   // the upper directory carries `impure`
   // Guarded by Inode::mu.
   std::string redirect;            // absolute path in the lower, once renamed
   std::optional<int> nlink_delta;  // subdirectories the upper adds to the lower's, once counted
+};
+
+// Exclusive: the entries of a directory change, and its listings are out of date then.
+class SCOPED_CAPABILITY EntriesLock {
+ public:
+  explicit EntriesLock(DirState& dir) ACQUIRE(dir.entries) : dir_(dir) { dir.entries.Lock(); }
+  ~EntriesLock() RELEASE() {
+    ++dir_.changes;
+    dir_.entries.Unlock();
+  }
+  EntriesLock(const EntriesLock&) = delete;
+  EntriesLock& operator=(const EntriesLock&) = delete;
+
+ private:
+  DirState& dir_;
 };
 
 class Inode : public std::enable_shared_from_this<Inode> {

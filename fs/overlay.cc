@@ -118,7 +118,7 @@ Result<> Overlay::Sync() {
   return upper_->SyncAll();
 }
 
-Result<> Overlay::Freeze(HandleId owner, std::chrono::milliseconds timeout) {
+Result<uint64_t> Overlay::Freeze(std::chrono::milliseconds timeout) {
   TRY(RequireUpper());
   {
     std::lock_guard lock(background_mu_);
@@ -126,7 +126,7 @@ Result<> Overlay::Freeze(HandleId owner, std::chrono::milliseconds timeout) {
       if (PartialOf(*inode)) return Fail(EIO, "freeze: a copy-up has failed");
     }
   }
-  return gate_.Close(static_cast<uint64_t>(owner), timeout);
+  return gate_.Close(timeout);
 }
 
 Result<> Overlay::Thaw() { return gate_.Open(); }

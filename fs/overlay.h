@@ -2,7 +2,7 @@
 // without FUSE.
 //
 // A NodeId is what Lookup() and the creating operations hand out, each time with one reference that
-// Forget() gives back; a HandleId is what Open(), Create(), TmpFile() and OpenDir() hand out, until
+// Forget() gives back; a HandleId is what Open(), Create() and TmpFile() hand out, until
 // Release(). Every function may be called from any thread at any time; all locking is inside
 // (docs/filesystem.md "Locks"); threads that must not wait for long say so (patience.h). Errors are
 // errno values as POSIX names them for the system call behind; ESTALE: no such node; EBADF: no such
@@ -14,6 +14,7 @@
 // (default_permissions): the engine checks none but Access().
 #pragma once
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -23,6 +24,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -37,6 +40,7 @@
 #include "fs/inode.h"
 #include "fs/inode_queue.h"
 #include "fs/link_index.h"
+#include "fs/listing.h"
 #include "fs/lower.h"
 #include "fs/ownership.h"
 #include "fs/types.h"
@@ -139,13 +143,12 @@ class Overlay {
 
   // --- Directories
   // ---------------------------------------------------------------------------------------------------
-  Result<HandleId> OpenDir(NodeId node);
-  // Calls `visit` for the entries from position `offset` (0: the first), "." and ".." first, with
-  // the position behind each; it returns false to stop. One handle's listing stays as it was when
-  // read from position 0.
+  // Calls `visit` for the entries behind position `offset` (0: from the first), "." and ".." first,
+  // with the position behind each; it returns false to stop. A name keeps its position as long as
+  // the node lives; from position 0 on, what is there now is shown.
   using VisitDir = std::function<bool(const DirItem& item, uint64_t next)>;
-  Result<> ReadDir(HandleId handle, uint64_t offset, const VisitDir& visit);
-  Result<> FsyncDir(HandleId handle);
+  Result<> ReadDir(NodeId dir, uint64_t offset, const VisitDir& visit);
+  Result<> FsyncDir(NodeId dir);
 
   // --- Control (control.h)
   // -------------------------------------------------------------------------------------------
@@ -153,8 +156,10 @@ class Overlay {
   // Returns when every file that had only its attributes in the upper has its data there too, for
   // readers of the upper that know no metadata-only files.
   Result<> Complete();
-  Result<> Freeze(HandleId owner, std::chrono::milliseconds timeout);  // until `owner` is released
+  // The number of this freeze.
+  Result<uint64_t> Freeze(std::chrono::milliseconds timeout);
   Result<> Thaw();
+  void ThawIf(uint64_t freeze) { gate_.OpenIf(freeze); }  // where that is the one that lasts
   void ThawForGood();  // and every Freeze() fails, those under way too: the mount is ending
   // For servers that cannot be asked to thaw once more than `most` requests wait: then it thaws.
   void LimitWaiting(unsigned most) { gate_.LimitWaiting(most); }
@@ -351,7 +356,11 @@ class Overlay {
   Result<> SyncParent(Inode& inode);
 
   // directory.cc
-  Result<std::vector<DirItem>> List(const InodePtr& dir);
+  Result<ListingPtr> List(const InodePtr& dir);
+  Result<> MergeUpper(const InodePtr& dir, std::vector<Listing::Item>& items)
+      REQUIRES_SHARED_LOCK(dir->dir->entries);
+  Result<std::optional<DirItem>> UpperItem(Inode& dir, const struct dirent& entry)
+      REQUIRES_SHARED_LOCK(dir.dir->entries);
 
   // xattr.cc
   // ENOTSUP: attributes that this mount does not have.
@@ -368,6 +377,8 @@ class Overlay {
   std::atomic<unsigned> partials_{0};  // files that are kPartial, and not given up
   InodeTable inodes_;
   HandleTable handles_;
+  ListingCache listings_;
+  const uint64_t seed_ = std::random_device()();  // of positions in listings
   InodePtr root_;
 
   std::array<Mutex, 64> privileges_;

@@ -110,7 +110,7 @@ Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
     // The names of a linked file are counted in the upper, all of them or none.
     TRY(EnsureAllNames(child));
     TRY(EnsureUpperDir(dir));
-    WriteLock entries(dir->dir->entries);
+    EntriesLock entries(*dir->dir);
     Found found;
     TRY_ASSIGN(InodePtr again, Child(dir, name, &found));
     if (again != child) continue;
@@ -180,11 +180,11 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
     SharedFd orphan;
     std::optional<KeepTimes> times;  // of who still has it open
     Temporary gone(*upper_);         // removed after the locks, with the whiteouts in it
-    WriteLock entries(dir->dir->entries);
+    EntriesLock entries(*dir->dir);
     Found found;
     TRY_ASSIGN(InodePtr again, Child(dir, name, &found));
     if (again != child) continue;
-    WriteLock child_entries(child->dir->entries);
+    EntriesLock child_entries(*child->dir);
     TRY_ASSIGN(bool empty, IsEmpty(child));
     TRY_ASSIGN(SharedFd fd, UpperDir(dir));
     // An immutable or append-only directory says so first.

@@ -158,9 +158,9 @@ Result<> Overlay::Rename(NodeId parent, const std::string& name, NodeId new_pare
                    (!IsAncestor(ends.parent, ends.new_parent) && second->id < first->id))) {
       std::swap(first, second);
     }
-    WriteLock first_entries(first->dir->entries);
-    std::optional<WriteLock> second_entries;
-    if (second != nullptr) second_entries.emplace(second->dir->entries);
+    EntriesLock first_entries(*first->dir);
+    std::optional<EntriesLock> second_entries;
+    if (second != nullptr) second_entries.emplace(*second->dir);
     TRY_ASSIGN(bool done, TryRename(ends));
     if (done) return {};
   }
@@ -177,7 +177,7 @@ Result<bool> Overlay::TryRename(RenameEnds& ends) NO_THREAD_SAFETY_ANALYSIS {
     if (dir->dead) return Fail(ENOENT, "removed directory");
   }
   if (!ends.exchange && target && target->IsDir()) {
-    WriteLock entries(target->dir->entries);
+    EntriesLock entries(*target->dir);
     TRY_ASSIGN(bool empty, IsEmpty(target));
     if (!empty) return Fail(ENOTEMPTY, "rename");
     TRY(RenameLocked(ends));
@@ -282,6 +282,8 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
     TRY(FaultPoint("rename.after_exchange"));
     source->MoveName(ends.parent.get(), ends.name, ends.new_parent, ends.new_name);
     target->MoveName(ends.new_parent.get(), ends.new_name, ends.parent, ends.name);
+    if (target->IsDir()) ++target->dir->changes;  // ".." is another
+    if (source->IsDir()) ++source->dir->changes;
     int moved = (source->IsDir() ? 1 : 0) - (target->IsDir() ? 1 : 0);
     CountSubdirectory(*ends.parent, -moved);
     CountSubdirectory(*ends.new_parent, moved);
@@ -332,6 +334,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
 
   source->MoveName(ends.parent.get(), ends.name, ends.new_parent, ends.new_name);
   if (source->IsDir()) {
+    ++source->dir->changes;  // ".." is another
     CountSubdirectory(*ends.parent, -1);
     CountSubdirectory(*ends.new_parent, 1);
   }

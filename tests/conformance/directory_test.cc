@@ -115,6 +115,37 @@ TEST_P(Listing, PositionsStayValid) {
   }
 }
 
+// Somebody who is in the middle goes on from there, though the name there is gone and others have
+// read the directory since.
+TEST_P(Listing, OthersWhoListDisturbNobody) {
+  for (int odd = 0; odd < 2; ++odd) {
+    std::string many = odd == 0 ? "many" : "new";
+    if (odd == 1) {
+      ASSERT_EQ(Code(fs().MakeDir(many)), 0);
+      for (int i = 0; i < kMany; ++i) Write(many + "/" + Name("lower", i), "");
+    }
+    for (int gone = 0; gone < 2;
+         ++gone) {  // one of them has what a piece of the listing ended with
+      EXPECT_EQ(List(many).size(), static_cast<size_t>(kMany - gone * kMany / 4));
+      auto reader = fs().OpenDir(many);
+      ASSERT_TRUE(reader);
+      std::multiset<std::string> seen;
+      for (int i = 0; i < 10; ++i) seen.insert((*(*reader)->Next())->name);
+      for (int i = gone; i < kMany; i += 4) {
+        ASSERT_EQ(Code(fs().Unlink(many + "/" + Name("lower", i))), 0);
+      }
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(List(many).size(), static_cast<size_t>(kMany - (gone + 1) * kMany / 4));
+      }
+      for (const std::string& name : Rest(**reader)) seen.insert(name);
+      for (int i = 0; i < kMany; ++i) {
+        if (i % 4 <= gone) continue;
+        EXPECT_EQ(seen.count(Name("lower", i)), 1u) << many << " " << i;
+      }
+    }
+  }
+}
+
 TEST_P(Listing, RewindingShowsWhatIsThereNow) {
   DirectoryPtr dir = OpenMany();
   EXPECT_EQ(Rest(*dir).size(), kMany + 2u);

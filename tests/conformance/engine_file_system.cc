@@ -161,13 +161,11 @@ class EngineFile : public File {
 
 class EngineDirectory : public Directory {
  public:
-  EngineDirectory(Held held, HandleId handle, const Caller& caller)
-      : held_(std::move(held)), handle_(handle), caller_(caller) {}
-  ~EngineDirectory() override { overlay().Release(handle_); }
+  EngineDirectory(Held held, const Caller& caller) : held_(std::move(held)), caller_(caller) {}
 
   Result<std::optional<DirItem>> Next() override {
     std::optional<DirItem> found;
-    TRY(overlay().ReadDir(handle_, position_, [&](const DirItem& item, uint64_t next) {
+    TRY(overlay().ReadDir(held_.node(), position_, [&](const DirItem& item, uint64_t next) {
       if (found) return false;
       found = item;
       position_ = next;
@@ -179,7 +177,7 @@ class EngineDirectory : public Directory {
   void Seek(uint64_t position) override { position_ = position; }
   void Rewind() override { position_ = 0; }
   Result<struct stat> Stat() override { return StatOf(held_); }
-  Result<> Sync() override { return overlay().FsyncDir(handle_); }
+  Result<> Sync() override { return overlay().FsyncDir(held_.node()); }
   Result<> Create(const std::string& name) override {
     TRY_ASSIGN(auto made, OnAnotherThread([&] {
                  return overlay().Create(held_.node(), name, 0644, O_WRONLY, caller_);
@@ -193,7 +191,6 @@ class EngineDirectory : public Directory {
   Overlay& overlay() const { return held_.overlay(); }
 
   const Held held_;
-  const HandleId handle_;
   const Caller& caller_;
   uint64_t position_ = 0;
 };
@@ -238,8 +235,9 @@ class EngineFileSystem : public FileSystem {
   }
   Result<DirectoryPtr> OpenDir(const std::string& path) override {
     TRY_ASSIGN(Held held, Walk(*overlay_, path));
-    TRY_ASSIGN(HandleId handle, overlay_->OpenDir(held.node()));
-    return std::make_unique<EngineDirectory>(std::move(held), handle, caller_);
+    TRY_ASSIGN(struct stat st, overlay_->GetAttr(held.node()));
+    if (!S_ISDIR(st.st_mode)) return Fail(ENOTDIR, "opendir");
+    return std::make_unique<EngineDirectory>(std::move(held), caller_);
   }
   Result<> MakeDir(const std::string& path, mode_t mode) override {
     return Make(path, [&](NodeId dir, const std::string& name) {

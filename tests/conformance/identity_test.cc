@@ -46,6 +46,27 @@ class Identity : public Conformance {
   }
 };
 
+TEST_P(Identity, DotDotOfAMovedDirectoryIsItsNewParent) {
+  auto parent = [&](const std::string& path) {
+    ino_t ino = 0;
+    for (int i = 0; i < 2; ++i) {  // the second time from a cache
+      for (const DirItem& item : Items(path)) {
+        if (item.name == "..") ino = item.ino;
+      }
+    }
+    return ino;
+  };
+  ASSERT_EQ(Code(fs().MakeDir("e")), 0);
+  ASSERT_EQ(Code(fs().MakeDir("e/new")), 0);
+  EXPECT_EQ(parent("d/sub"), Ino("d"));
+  EXPECT_EQ(parent("e/new"), Ino("e"));
+  ASSERT_EQ(Code(fs().Rename("d/sub", "e/new", RENAME_EXCHANGE)), 0);
+  EXPECT_EQ(parent("e/new"), Ino("e"));
+  EXPECT_EQ(parent("d/sub"), Ino("d"));
+  ASSERT_EQ(Code(fs().Rename("e/new", "moved")), 0);
+  EXPECT_EQ(parent("moved"), Ino(""));
+}
+
 TEST_P(Identity, NumbersSurviveCopyUpRenameAndRemount) {
   std::map<std::string, ino_t> before;
   for (const char* name : {"d", "d/sub", "d/file", "f", "s", "p"}) before[name] = Ino(name);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -139,9 +140,25 @@ TEST_P(Daemon, FreezeHoldsChangesUp) {
   EXPECT_EQ(errno, EBUSY);
   EXPECT_GE(frozen_for([&] { EXPECT_EQ(ioctl(root.get(), control::kThaw), 0); }),
             std::chrono::milliseconds(150));
-  ASSERT_EQ(ioctl(root.get(), control::kFreeze, &freeze), 0);
-  EXPECT_GE(frozen_for([&] { root.Reset(); }), std::chrono::milliseconds(150));
-  root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+  int until[2];
+  ASSERT_EQ(pipe2(until, O_CLOEXEC), 0);
+  pid_t freezer = fork();
+  if (freezer == 0) {
+    int code = ioctl(root.get(), control::kFreeze, &freeze);
+    (void)!write(until[1], "f", 1);
+    pause();
+    _exit(code);
+  }
+  char frozen = 0;
+  ASSERT_EQ(read(until[0], &frozen, 1), 1);
+  EXPECT_GE(frozen_for([&] {
+              kill(freezer, SIGKILL);
+              waitpid(freezer, nullptr, 0);
+            }),
+            std::chrono::milliseconds(150))
+      << "thawed by the end of who froze";
+  close(until[0]);
+  close(until[1]);
   freeze.timeout_ms = 150;
   ASSERT_EQ(ioctl(root.get(), control::kFreeze, &freeze), 0);
   EXPECT_GE(frozen_for([] {}), std::chrono::milliseconds(150));
