@@ -18,7 +18,7 @@ void DoOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
     TRY_ASSIGN(HandleId handle,
                EngineOf(req).Open(Node(ino), fi->flags, KillSuidOf(req, fi->kill_suidgid != 0)));
-    ServerOf(req).FinishOpen(req, Node(ino), handle, fi, true,
+    ServerOf(req).FinishOpen(req, Node(ino), handle, fi, false,
                              [&] { return Send(fuse_reply_open, req, fi); });
     return {};
   });
@@ -29,11 +29,10 @@ void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   changes ? MayWait<DoOpen>::Run(req, ino, fi) : DoOpen(req, ino, fi);
 }
 
-// Registering a backing file costs more than most new files are worth: they start cached.
 void ReplyCreated(fuse_req_t req, const std::pair<Entry, HandleId>& made, fuse_file_info* fi) {
   Server& server = ServerOf(req);
-  fuse_entry_param param = ParamOf(server, made.first);
-  server.FinishOpen(req, made.first.node, made.second, fi, false, [&] {
+  server.FinishOpen(req, made.first.node, made.second, fi, true, [&] {
+    fuse_entry_param param = ParamOf(server, made.first);
     int rc = Send(fuse_reply_create, req, &param, fi);
     if (rc != 0) server.Forget(made.first.node, 1);
     return rc;

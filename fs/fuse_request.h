@@ -41,9 +41,9 @@ class Server : public FuseServer {
     // A mapping of a passthrough file changes its times without anybody being told.
     return passthrough_ && modes_.ChangesUnseen(node) ? 0.0 : timeout();
   }
-  // The engine has opened the file: decides its mode, fills `fi` in, replies. `open` replies, and
-  // returns 0 when the kernel has taken the handle.
-  void FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool may_pass,
+  // The engine has opened the file: decides its mode, fills `fi` in, replies. `reply` returns 0
+  // when the kernel has taken the handle. `made`: the kernel does not know the file yet.
+  void FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool made,
                   const std::function<int()>& reply);
   void Close(NodeId node, const fuse_file_info* fi);
   void Forget(NodeId node, uint64_t count) {

@@ -154,10 +154,10 @@ void Server::Init(fuse_conn_info* conn) {
 }
 
 void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi,
-                        bool may_pass, const std::function<int()>& reply) {
+                        bool made, const std::function<int()>& reply) {
   bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
-  SharedFd data = may_pass && passthrough_ ? overlay_.FinalData(handle) : nullptr;
-  OpenModes::Opened opened = modes_.Open(node, writable, data ? data->get() : -1, [&](int fd) {
+  SharedFd data = passthrough_ ? overlay_.FinalData(handle) : nullptr;
+  OpenModes::Opened opened = modes_.Open(node, writable, made, data ? data->get() : -1, [&](int fd) {
     int id = fuse_passthrough_open(req, fd);
     if (id <= 0 && passthrough_.exchange(false)) {
       Log(LogLevel::kWarning, "passthrough is not possible here: going on without");

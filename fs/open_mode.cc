@@ -15,7 +15,7 @@ void OpenModes::Check(NodeId node, const State& state) {
       state.backing_id, state.stale_pages ? ", stale pages" : "");
 }
 
-OpenModes::Opened OpenModes::Open(NodeId node, bool writable, int final_fd,
+OpenModes::Opened OpenModes::Open(NodeId node, bool writable, bool made, int final_fd,
                                   const std::function<int(int fd)>& add) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
@@ -30,7 +30,8 @@ OpenModes::Opened OpenModes::Open(NodeId node, bool writable, int final_fd,
   if (writable) ++state.writers;
   Opened opened;
   if (next == OpenMode::kPassthrough) {
-    opened.first_writer = writable && state.writers == 1;
+    if (made) state.known_unseen = writable;
+    opened.first_writer = writable && state.writers == 1 && !made;
     opened.backing_id = state.backing_id;
     if (writable) state.stale_pages = true;
   } else {
@@ -54,7 +55,10 @@ OpenModes::Closed OpenModes::Close(NodeId node, bool writable, bool passthrough)
     return closed;
   }
   State& state = it->second;
-  if (writable && state.writers > 0) closed.last_writer = --state.writers == 0 && passthrough;
+  if (writable && state.writers > 0 && --state.writers == 0) {
+    bool known = std::exchange(state.known_unseen, false);
+    closed.last_writer = passthrough && !known;
+  }
   if (--state.handles == 0) {
     closed.backing_id = std::exchange(state.backing_id, 0);
     state.mode = OpenMode::kIdle;

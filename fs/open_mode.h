@@ -49,6 +49,7 @@ class OpenModes {
     unsigned writers = 0;      // of these, open to write
     int backing_id = 0;        // the one backing file of all passthrough handles
     bool stale_pages = false;  // written through passthrough since pages were last cached
+    bool known_unseen = false;  // passthrough writers have been there since the file was made
 
     // The invariant.
     bool Sound() const {
@@ -61,16 +62,17 @@ class OpenModes {
   struct Opened {
     int backing_id = 0;  // above 0: passthrough
     bool keep_pages = true;
-    bool first_writer = false;  // attributes may change unseen from now on
+    bool first_writer = false;  // attributes may change unseen, which the kernel has cached
   };
   // Counts one more open of `node`. `final_fd` is its final data, or -1; `add` registers a
   // descriptor as a backing file and returns its ID, or 0 where that fails (the open is cached
-  // then).
-  Opened Open(NodeId node, bool writable, int final_fd, const std::function<int(int fd)>& add);
+  // then). `made`: it is the first of a file that the kernel does not know yet.
+  Opened Open(NodeId node, bool writable, bool made, int final_fd,
+              const std::function<int(int fd)>& add);
 
   struct Closed {
     int backing_id = 0;        // above 0: nobody uses it any more
-    bool last_writer = false;  // attributes may have changed unseen until now
+    bool last_writer = false;  // attributes may have changed unseen, which the kernel has cached
   };
   Closed Close(NodeId node, bool writable, bool passthrough);
 

@@ -199,7 +199,7 @@ TEST_P(Daemon, EndsOnSigtermWhileFrozen) {
 
 // Freezes that come all the time hold up neither the end nor what is written back before it.
 TEST_P(Daemon, EndsOnSigtermThoughFreezesAreQueued) {
-  UniqueFd file = OpenFile(At("mapped"), O_RDWR | O_CREAT);  // new, so not passed through
+  UniqueFd file = OpenFile(At("f"), O_RDWR);  // just copied up, so not passed through
   ASSERT_EQ(ftruncate(file.get(), 4096), 0);
   void* map = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
   ASSERT_NE(map, MAP_FAILED);
@@ -223,7 +223,7 @@ TEST_P(Daemon, EndsOnSigtermThoughFreezesAreQueued) {
   munmap(map, 4096);
   file.Reset();
   EXPECT_FALSE(StillMounted());
-  EXPECT_EQ(ReadFile(work().upper() + "/mapped").substr(0, 4), "kept");
+  EXPECT_EQ(ReadFile(work().upper() + "/f").substr(0, 4), "kept");
   work().Mount();
 }
 

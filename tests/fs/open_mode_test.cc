@@ -23,13 +23,13 @@ TEST(OpenModes, JoinsTheStateThatIs) {
   OpenModes modes;
   int next = 1;
   auto add = [&](int) { return next++; };
-  EXPECT_EQ(modes.Open(kNode, false, -1, add).backing_id, 0);
-  EXPECT_EQ(modes.Open(kNode, true, 5, add).backing_id, 0)
+  EXPECT_EQ(modes.Open(kNode, false, false, -1, add).backing_id, 0);
+  EXPECT_EQ(modes.Open(kNode, true, false, 5, add).backing_id, 0)
       << "cached while a cached handle is open";
   EXPECT_EQ(modes.Close(kNode, false, false).backing_id, 0);
   EXPECT_EQ(modes.Close(kNode, true, false).backing_id, 0);
-  EXPECT_EQ(modes.Open(kNode, false, 5, add).backing_id, 1);
-  EXPECT_EQ(modes.Open(kNode, false, -1, add).backing_id, 1) << "the same backing for all";
+  EXPECT_EQ(modes.Open(kNode, false, false, 5, add).backing_id, 1);
+  EXPECT_EQ(modes.Open(kNode, false, false, -1, add).backing_id, 1) << "the same backing for all";
   EXPECT_EQ(modes.Close(kNode, false, true).backing_id, 0);
   EXPECT_EQ(modes.Close(kNode, false, true).backing_id, 1) << "given back by the last";
   EXPECT_EQ(next, 2);
@@ -38,13 +38,26 @@ TEST(OpenModes, JoinsTheStateThatIs) {
 TEST(OpenModes, DropsPagesThatPassthroughWritesMadeStale) {
   OpenModes modes;
   auto add = [](int) { return 3; };
-  EXPECT_TRUE(modes.Open(kNode, true, 5, add).first_writer);
+  EXPECT_TRUE(modes.Open(kNode, true, false, 5, add).first_writer);
   EXPECT_TRUE(modes.ChangesUnseen(kNode));
   EXPECT_TRUE(modes.Close(kNode, true, true).last_writer);
   EXPECT_FALSE(modes.ChangesUnseen(kNode));
   auto fail = [](int) { return 0; };
-  EXPECT_FALSE(modes.Open(kNode, false, 5, fail).keep_pages);
-  EXPECT_TRUE(modes.Open(kNode, false, -1, fail).keep_pages);
+  EXPECT_FALSE(modes.Open(kNode, false, false, 5, fail).keep_pages);
+  EXPECT_TRUE(modes.Open(kNode, false, false, -1, fail).keep_pages);
+}
+
+// What the kernel knows of a file that was made open is known to be short-lived from the start.
+TEST(OpenModes, AttributesOfANewFileAreNotDroppedTwice) {
+  OpenModes modes;
+  auto add = [](int) { return 3; };
+  EXPECT_FALSE(modes.Open(kNode, true, true, 5, add).first_writer);
+  EXPECT_TRUE(modes.ChangesUnseen(kNode));
+  EXPECT_FALSE(modes.Open(kNode, true, false, 5, add).first_writer);
+  EXPECT_FALSE(modes.Close(kNode, true, true).last_writer);
+  EXPECT_FALSE(modes.Close(kNode, true, true).last_writer);
+  EXPECT_TRUE(modes.Open(kNode, true, false, 5, add).first_writer) << "known by now";
+  EXPECT_TRUE(modes.Close(kNode, true, true).last_writer);
 }
 
 TEST(OpenModes, NextModeJoinsWhatIsOpen) {
@@ -74,7 +87,7 @@ TEST(OpenModes, KeepsTheKernelsRulesWhateverIsOpened) {
       int fd = random() % 3 == 0 ? -1 : 5;
       bool works = random() % 8 != 0;
       OpenModes::Opened opened =
-          modes.Open(kNode, writable, fd, [&](int) { return works ? next++ : 0; });
+          modes.Open(kNode, writable, false, fd, [&](int) { return works ? next++ : 0; });
       for (const Open& other : open) EXPECT_EQ(other.backing, opened.backing_id);
       if (opened.backing_id > 0 && writable) {
         cached_pages_stale = true;
@@ -182,6 +195,22 @@ TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
   second.Reset();
   work.Remount();
   EXPECT_EQ(ReadFile(f), "BCDaaaaaaa");
+}
+
+TEST_P(OpenMode, NewFilesArePassedThroughFromTheStart) {
+  WorkDir work(SetupOf(false));
+  UniqueFd file = OpenFile(work / "new", O_RDWR | O_CREAT | O_EXCL);
+  EXPECT_EQ(Passed(work) > 0, std::get<1>(GetParam()));
+  ASSERT_EQ(fchmod(file.get(), 0600), 0);  // its answer must not be kept for long
+  void* map = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  ASSERT_EQ(ftruncate(file.get(), 4096), 0);
+  struct timespec old[2] = {{1000, 0}, {1000, 0}};
+  ASSERT_EQ(futimens(file.get(), old), 0);
+  static_cast<char*>(map)[0] = 'x';
+  ASSERT_EQ(msync(map, 4096, MS_SYNC), 0);
+  EXPECT_GT(Stat(work / "new").st_mtim.tv_sec, 1000);
+  munmap(map, 4096);
 }
 
 TEST_P(OpenMode, ReadOnlyMount) {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "fs/control.h"
@@ -32,6 +33,10 @@ class Uring : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
     char on = 'N';
     std::ifstream(kSwitch) >> on;
     ASSERT_EQ(on, 'Y') << kSwitch << " must be Y: scripts/test sees to it (Linux 6.14, as root)";
+    Mount({});
+  }
+  void Mount(std::vector<std::string> arguments) {
+    work_.reset();
     WorkDir::Setup setup;
     setup.kind = std::get<0>(GetParam());
     setup.populate = [](const std::string& dir) {
@@ -39,7 +44,8 @@ class Uring : public ::testing::TestWithParam<std::tuple<Kind, bool>> {
       for (int i = 0; i < kFiles; ++i) WriteFile(dir + "/w" + std::to_string(i), "");
       for (int i = 0; i < 32; ++i) WriteFile(dir + "/slow" + std::to_string(i), "data");
     };
-    if (!uring()) setup.arguments = {"--no-uring"};
+    if (!uring()) arguments.emplace_back("--no-uring");
+    setup.arguments = std::move(arguments);
     work_ = std::make_unique<WorkDir>(setup);
   }
   void TearDown() override { work_.reset(); }
@@ -155,6 +161,7 @@ TEST_P(Uring, FreezeLeavesRoomForEverythingElse) {
 
 // Writing pages back takes threads and buffers, which those who wait for it must not all have.
 TEST_P(Uring, ManyThatWaitForPagesToBeWrittenLeaveRoomForThese) {
+  Mount({"--no-passthrough"});
   constexpr int kMany = 300;
   constexpr off_t kHole = 8192;
   struct Mapped {
@@ -164,7 +171,7 @@ TEST_P(Uring, ManyThatWaitForPagesToBeWrittenLeaveRoomForThese) {
   };
   std::vector<Mapped> files(kMany);
   for (int i = 0; i < kMany; ++i) {
-    files[i].fd = OpenFile(Numbered("mapped", i), O_RDWR | O_CREAT);  // new, so not passed through
+    files[i].fd = OpenFile(Numbered("mapped", i), O_RDWR | O_CREAT);
     ASSERT_EQ(ftruncate(files[i].fd.get(), 2 * kHole), 0);
     void* map = mmap(nullptr, 2 * kHole, PROT_READ | PROT_WRITE, MAP_SHARED, files[i].fd.get(), 0);
     ASSERT_NE(map, MAP_FAILED);
