@@ -47,6 +47,12 @@ Result<size_t> ReadCached(int fd, void* buffer, size_t size, uint64_t offset) {
 
 }  // namespace
 
+// True where a reader whose pages are cached needs nothing of the host: the lower keeps its files.
+bool Overlay::MayOpenLater(Inode& inode) {
+  MutexLock lock(inode.mu);
+  return inode.data == Data::kLower && inode.lower;
+}
+
 // REQUIRES: the caller counts as one of inode->opens, so that a copy-up leaves a backing behind.
 Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, int flags) {
   bool writable = (flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY;
@@ -127,6 +133,7 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, const KillSuid& kill_suid
   }
   HandleId id = handles_.Add(std::move(handle));
   auto opened = [&]() -> Result<> {
+    if (!writable && !read_only() && MayOpenLater(*inode)) return {};
     TRY_ASSIGN(BackingPtr backing, OpenBacking(inode, flags));
     // One opened earlier may serve, which does not tell what the file allows now.
     if (writable) TRY(MayOpenToWrite(backing->fd.get(), flags));

@@ -153,17 +153,18 @@ void Server::Init(fuse_conn_info* conn) {
   if (config_.ready) config_.ready();
 }
 
-void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi,
-                        bool made, const std::function<int()>& reply) {
+void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool made,
+                        const std::function<int()>& reply) {
   bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
   SharedFd data = passthrough_ ? overlay_.FinalData(handle) : nullptr;
-  OpenModes::Opened opened = modes_.Open(node, writable, made, data ? data->get() : -1, [&](int fd) {
-    int id = fuse_passthrough_open(req, fd);
-    if (id <= 0 && passthrough_.exchange(false)) {
-      Log(LogLevel::kWarning, "passthrough is not possible here: going on without");
-    }
-    return id;
-  });
+  OpenModes::Opened opened =
+      modes_.Open(node, writable, made, data ? data->get() : -1, [&](int fd) {
+        int id = fuse_passthrough_open(req, fd);
+        if (id <= 0 && passthrough_.exchange(false)) {
+          Log(LogLevel::kWarning, "passthrough is not possible here: going on without");
+        }
+        return id;
+      });
   bool passes = opened.backing_id > 0;
   fi->fh = PackHandle(handle, passes);
   fi->backing_id = opened.backing_id;

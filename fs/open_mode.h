@@ -46,9 +46,9 @@ class OpenModes {
   struct State {
     OpenMode mode = OpenMode::kIdle;
     unsigned handles = 0;
-    unsigned writers = 0;      // of these, open to write
-    int backing_id = 0;        // the one backing file of all passthrough handles
-    bool stale_pages = false;  // written through passthrough since pages were last cached
+    unsigned writers = 0;       // of these, open to write
+    int backing_id = 0;         // the one backing file of all passthrough handles
+    bool stale_pages = false;   // written through passthrough since pages were last cached
     bool known_unseen = false;  // passthrough writers have been there since the file was made
 
     // The invariant.

@@ -350,6 +350,7 @@ class Overlay {
   // file_io.cc
   // `flags` as open(2): what the backing is needed for.
   Result<BackingPtr> OpenBacking(const InodePtr& inode, int flags);
+  static bool MayOpenLater(Inode& inode);
   Result<BackingPtr> BackingOf(HandleId handle);
   HandleId NewFile(const InodePtr& inode, int flags, UniqueFd fd);  // `fd`: the upper's, O_RDWR
   Result<BackingPtr> WritableBackingOf(HandleId handle, InodePtr* inode);
