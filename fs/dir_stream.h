@@ -21,11 +21,7 @@ class DirStream {
   // `dirfd` may be O_PATH; it stays the caller's, and its position is not used.
   static Result<DirStream> Open(int dirfd) {
     TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, ".", O_RDONLY | O_DIRECTORY));
-    DirStream made;
-    made.stream_.reset(fdopendir(fd.get()));
-    if (!made.stream_) return Errno("opendir");
-    fd.Release();
-    return made;
+    return DirStream(std::move(fd));
   }
   // All names of directory `dirfd`, which may be O_PATH; or those that are, or may be, directories.
   static Result<std::vector<std::string>> Names(int dirfd, bool directories = false) {
@@ -42,21 +38,30 @@ class DirStream {
   // an end.
   Result<const struct dirent*> Next() {
     for (;;) {
-      errno = 0;
-      const struct dirent* entry = readdir(stream_.get());
-      if (entry == nullptr && errno != 0) return Errno("readdir");
-      if (entry == nullptr) return nullptr;
+      if (next_ == end_) {
+        ssize_t n = getdents64(fd_.get(), buffer_.get(), kBuffer);
+        if (n < 0) return Errno("readdir");
+        if (n == 0) return nullptr;
+        next_ = 0;
+        end_ = static_cast<size_t>(n);
+      }
+      auto* entry = reinterpret_cast<const struct dirent*>(buffer_.get() + next_);
+      next_ += entry->d_reclen;
       std::string_view name = entry->d_name;
       if (name != "." && name != "..") return entry;
     }
   }
 
  private:
-  struct Close {
-    void operator()(DIR* stream) const { closedir(stream); }
-  };
-  DirStream() = default;
-  std::unique_ptr<DIR, Close> stream_;
+  // getdents64(2) has these, whatever the C library's own calls have.
+  static_assert(sizeof(struct dirent) == sizeof(struct dirent64));
+  static constexpr size_t kBuffer = 32 << 10;  // as the C library's
+
+  explicit DirStream(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+  std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
+  size_t next_ = 0;
+  size_t end_ = 0;
 };
 
 }  // namespace veneer::fs
