@@ -10,7 +10,8 @@
 
 namespace veneer::fs {
 
-Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint) {
+Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint,
+                                  const struct stat* lower_hint) {
   struct stat st = {};
   Data data;
   bool dead;
@@ -24,7 +25,11 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
       partial = inode->partial.copy;
     }
     if (!inode->has_upper()) {
-      TRY_ASSIGN(st, lower_->Attr(inode->lower));
+      if (lower_hint != nullptr) {
+        st = *lower_hint;
+      } else {
+        TRY_ASSIGN(st, lower_->Attr(inode->lower));
+      }
       if (behaviour_.static_nlink && inode->IsDir()) st.st_nlink = 1;
       if (dead) st.st_nlink = 0;
       return st;

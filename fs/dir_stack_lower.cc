@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "fs/read_only_clone.h"
@@ -38,14 +39,42 @@ namespace {
 constexpr std::string_view kPrefixes[] = {markers::kTrustedPrefix, markers::kUserPrefix,
                                           markers::kFuseOverlayfsPrefix};
 
-std::optional<std::string> FindMarker(const std::string& path, std::string_view marker,
-                                      XattrPath how) {
-  for (std::string_view prefix : kPrefixes) {
-    auto value = FindXattr(path, std::string(prefix) + std::string(marker), how);
-    if (value && *value) return std::move(*value);
+// The markers of one file. What it has is listed first: most have none, and none is read then.
+class Markers {
+ public:
+  Markers(std::string path, XattrPath how) : path_(std::move(path)), how_(how) {
+    auto listed = ListXattr(path_, how_);
+    if (!listed) {
+      unlisted_ = true;
+      return;
+    }
+    for (std::string& name : *listed) {
+      if (!markers::OverlayPrefixOf(name).empty()) names_.push_back(std::move(name));
+    }
   }
-  return std::nullopt;
-}
+  // The value under the first prefix that has one.
+  std::optional<std::string> Find(std::string_view marker) const {
+    for (std::string_view prefix : kPrefixes) {
+      std::string name = std::string(prefix) + std::string(marker);
+      if (!unlisted_ && std::ranges::find(names_, name) == names_.end()) continue;
+      auto value = FindXattr(path_, name, how_);
+      if (value && *value) return std::move(*value);
+    }
+    return std::nullopt;
+  }
+  // Where a directory says its lower is.
+  std::optional<std::string> Redirect() const {
+    auto value = Find(markers::kRedirect);
+    if (value && value->empty()) return std::nullopt;
+    return value;
+  }
+
+ private:
+  const std::string path_;
+  const XattrPath how_;
+  bool unlisted_ = false;  // names_ may lack some
+  std::vector<std::string> names_;
+};
 
 std::string Join(const std::string& dir, std::string_view name) {
   return dir.empty() ? std::string(name) : dir + "/" + std::string(name);
@@ -62,6 +91,16 @@ std::string RedirectPath(const std::string& dir, const std::string& value) {
 bool Exists(int dirfd, const std::string& name) {
   struct stat st;
   return fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+std::string AufsWhiteout(const std::string& name) {
+  return std::string(markers::kAufsPrefix) + name;
+}
+
+// Whether directory `name` of `dirfd`, which has these markers, hides what is below it.
+bool HidesWhatIsBelow(const Markers& marks, int dirfd, const std::string& name) {
+  return marks.Find(markers::kOpaque) == "y" || Exists(dirfd, Join(name, markers::kAufsOpaque)) ||
+         Exists(dirfd, AufsWhiteout(name));
 }
 
 bool IsMissing(int code) { return code == ENOENT || code == ENOTDIR || code == ELOOP; }
@@ -97,7 +136,9 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
     if (layer.ino_base == 0) layer.ino_base = devices << 48;
     if (lower->layers_.empty()) top = st;
     layer.stat_override = StatOverride(StatOverride::FormOf(layer.root.get()));
-    TRY_ASSIGN(bool opaque, lower->IsOpaque(layer.root.get()));
+    Markers marks(FdPath(layer.root.get()), XattrPath::kMagicLink);
+    bool opaque = marks.Find(markers::kOpaque) == "y" ||
+                  Exists(layer.root.get(), std::string(markers::kAufsOpaque));
     lower->layers_.push_back(std::move(layer));
     if (!covered) root->parts.push_back({lower->layers_.size() - 1, "", cache->NewKey()});
     covered = covered || opaque;
@@ -147,6 +188,16 @@ Result<SharedFd> DirStackLower::DirFd(const StackNode& node, size_t part) {
   return cache_->Put(p.key, std::move(*fd));
 }
 
+// The directory of the layer that the entry at `path` is in; null where there is none.
+Result<SharedFd> DirStackLower::ParentInLayer(size_t layer, const std::string& path) {
+  size_t slash = path.rfind('/');
+  std::string parent = slash == path.npos ? "." : path.substr(0, slash);
+  auto fd = OpenBeneath(layers_[layer].root.get(), parent, O_PATH | O_DIRECTORY, false);
+  if (fd) return std::make_shared<const UniqueFd>(std::move(*fd));
+  if (IsMissing(fd.error().code())) return nullptr;
+  return std::unexpected(std::move(fd).error());
+}
+
 Result<DirStackLower::At> DirStackLower::Locate(const LowerRef& ref) {
   if (ref.IsDir()) {
     TRY_ASSIGN(SharedFd fd, DirFd(*ref.node, 0));
@@ -162,35 +213,27 @@ std::string DirStackLower::At::XattrTarget(XattrPath* how) const {
   return name.empty() ? FdPath(dir->get()) : FdPath(dir->get(), name);
 }
 
-Result<bool> DirStackLower::IsOpaque(int dirfd) {
-  auto value = FindMarker(FdPath(dirfd), markers::kOpaque, XattrPath::kMagicLink);
-  if (value == "y") return true;
-  return Exists(dirfd, std::string(markers::kAufsOpaque));
-}
-
-std::optional<std::string> DirStackLower::RedirectOf(const std::string& xattr_path) {
-  auto value = FindMarker(xattr_path, markers::kRedirect, XattrPath::kMagicLink);
-  if (!value || value->empty()) return std::nullopt;
-  return value;
-}
-
 bool DirStackLower::IsWhiteout(int dirfd, const std::string& name, const struct stat& st) {
   if (markers::IsWhiteoutDevice(st.st_mode, st.st_rdev)) return true;
   if (!S_ISREG(st.st_mode) || st.st_size != 0) return false;
-  return FindMarker(FdPath(dirfd, name), markers::kWhiteout, XattrPath::kNoFollow).has_value();
+  return Markers(FdPath(dirfd, name), XattrPath::kNoFollow).Find(markers::kWhiteout).has_value();
 }
 
 Result<LowerRef> DirStackLower::Root() { return root_; }
 
 Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view name) {
+  std::optional<struct stat> attr;
+  return LookupWithAttr(dir, name, attr);
+}
+
+Result<LowerRef> DirStackLower::LookupWithAttr(const LowerRef& dir, std::string_view name,
+                                               std::optional<struct stat>& attr) {
   if (name.starts_with(markers::kAufsPrefix)) return LowerRef{};
   const StackNode& node = *dir.node;
   LowerRef found;
-  auto merged = std::make_shared<StackNode>();
-  merged->cache = cache_;
-  merged->path = Join(node.path, name);
-  std::string own_name(name);  // or the sibling's that a layer redirects to
-  std::string redirect;        // the path below, once a layer has said so
+  std::shared_ptr<StackNode> merged;  // what `found` is, if that is a directory
+  std::string own_name(name);         // or the sibling's that a layer redirects to
+  std::string redirect;               // the path below, once a layer has said so
   size_t layer = 0;
   for (size_t i = 0; i < node.parts.size() || !redirect.empty();) {
     // Where to look next: the same name in the directory's next part, or the redirect in the next
@@ -205,53 +248,52 @@ Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view nam
       path = Join(node.parts[i].path, own_name);
     } else {
       if (++layer >= layers_.size()) break;
-      size_t slash = redirect.rfind('/');
-      leaf = slash == redirect.npos ? redirect : redirect.substr(slash + 1);
+      TRY_ASSIGN(fd, ParentInLayer(layer, redirect));
+      if (!fd) continue;
+      leaf = redirect.substr(redirect.rfind('/') + 1);
       path = redirect;
-      std::string parent = slash == redirect.npos ? "." : redirect.substr(0, slash);
-      auto opened = OpenBeneath(layers_[layer].root.get(), parent, O_PATH | O_DIRECTORY, false);
-      if (!opened) {
-        if (IsMissing(opened.error().code())) continue;
-        return std::unexpected(std::move(opened).error());
-      }
-      fd = std::make_shared<const UniqueFd>(std::move(*opened));
     }
     size_t part = i++;
+    bool more = redirect.empty() ? i < node.parts.size() : layer + 1 < layers_.size();
     struct stat st = {};
     if (fstatat(fd->get(), leaf.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno != ENOENT) return Errno("lookup");
-      if (Exists(fd->get(), std::string(markers::kAufsPrefix) + leaf)) break;
+      if (more && Exists(fd->get(), AufsWhiteout(leaf))) break;
       continue;
     }
     if (IsWhiteout(fd->get(), leaf, st)) break;
-    if (!S_ISDIR(st.st_mode)) {
-      if (found) break;  // hidden by the directory above
-      auto file = std::make_shared<StackNode>();
-      file->cache = cache_;
-      file->dir = dir.node;
-      file->dir_part = part;
-      file->name = name;
+    if (!S_ISDIR(st.st_mode) && found) break;  // hidden by the directory above
+    if (!found) {
       layers_[layer].stat_override.Apply(FdPath(fd->get(), leaf), XattrPath::kNoFollow, st);
-      found = {
-          .ino = InoOf(layers_[layer], st), .type = st.st_mode & S_IFMT, .node = std::move(file)};
-      return found;
-    }
-    if (!found) found = {.ino = InoOf(layers_[layer], st), .type = S_IFDIR, .node = merged};
-    merged->parts.push_back({layer, path, cache_->NewKey()});
-    bool last = layer + 1 == layers_.size();
-    if (last) break;
-    TRY_ASSIGN(SharedFd self, DirFd(*merged, merged->parts.size() - 1));
-    TRY_ASSIGN(bool opaque, IsOpaque(self->get()));
-    if (opaque || Exists(fd->get(), std::string(markers::kAufsPrefix) + leaf)) break;
-    if (auto target = RedirectOf(FdPath(self->get()))) {
-      if (redirect.empty() && !target->starts_with('/')) {
-        own_name = *target;
-        continue;
+      auto made = std::make_shared<StackNode>();
+      made->cache = cache_;
+      found = {.ino = InoOf(layers_[layer], st), .type = st.st_mode & S_IFMT, .node = made};
+      attr = st;
+      attr->st_ino = found.ino;
+      if (!found.IsDir()) {
+        made->dir = dir.node;
+        made->dir_part = part;
+        made->name = name;
+        return found;
       }
-      size_t slash = path.rfind('/');
-      redirect = RedirectPath(slash == path.npos ? "" : path.substr(0, slash), *target);
+      made->path = Join(node.path, name);
+      merged = std::move(made);
     }
+    merged->parts.push_back({layer, path, cache_->NewKey()});
+    if (layer + 1 == layers_.size()) break;
+    Markers marks(FdPath(fd->get(), leaf), XattrPath::kNoFollow);
+    auto target = marks.Redirect();
+    if (!more && !target) break;
+    if (HidesWhatIsBelow(marks, fd->get(), leaf)) break;
+    if (!target) continue;
+    if (redirect.empty() && !target->starts_with('/')) {
+      own_name = *target;
+      continue;
+    }
+    size_t slash = path.rfind('/');
+    redirect = RedirectPath(slash == path.npos ? "" : path.substr(0, slash), *target);
   }
+  if (merged && merged->parts.size() > 1) attr->st_nlink = 1;
   return found;
 }
 
@@ -287,7 +329,7 @@ Result<> DirStackLower::ForEach(const LowerRef& dir, const Visit& visit) {
     const Layer& layer = layers_[node.parts[i].layer];
     // A directory with whiteouts that are regular files says so, as the kernel's overlayfs has it.
     bool file_whiteouts =
-        FindMarker(FdPath(fd->get()), markers::kOpaque, XattrPath::kMagicLink) == "x";
+        Markers(FdPath(fd->get()), XattrPath::kMagicLink).Find(markers::kOpaque) == "x";
     std::vector<std::string> hidden;  // AUFS whiteouts hide the layers below, not their own
     errno = 0;
     while (struct dirent* entry = readdir(stream.get())) {
@@ -363,8 +405,11 @@ Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {
   if (fstat(fd->get(), &st) != 0) return Errno("stat");
   if (!S_ISREG(st.st_mode)) return Fail(EIO, "lower file changed its type");
   // A metadata-only file may have data: what is on its way, if this is the upper of another mount.
-  if (st.st_size > 0 && FindMarker(FdPath(fd->get()), markers::kMetacopy, XattrPath::kMagicLink)) {
-    return OpenMetacopyData(ref, RedirectOf(FdPath(fd->get())).value_or(""));
+  if (st.st_size > 0) {
+    Markers marks(FdPath(fd->get()), XattrPath::kMagicLink);
+    if (marks.Find(markers::kMetacopy)) {
+      return OpenMetacopyData(ref, marks.Redirect().value_or(""));
+    }
   }
   return fd;
 }

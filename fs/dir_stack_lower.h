@@ -27,6 +27,8 @@ class DirStackLower : public Lower {
 
   Result<LowerRef> Root() override;
   Result<LowerRef> Lookup(const LowerRef& dir, std::string_view name) override;
+  Result<LowerRef> LookupWithAttr(const LowerRef& dir, std::string_view name,
+                                  std::optional<struct stat>& attr) override;
   Result<struct stat> Attr(const LowerRef& ref) override;
   Result<std::optional<timespec>> BirthTime(const LowerRef& ref) override;
   Result<> ForEach(const LowerRef& dir, const Visit& visit) override;
@@ -63,10 +65,8 @@ class DirStackLower : public Lower {
   bool TellsOrigins() const;
   uint64_t InoOf(const Layer& layer, const struct stat& st) const;
   Result<SharedFd> DirFd(const StackNode& node, size_t part);
+  Result<SharedFd> ParentInLayer(size_t layer, const std::string& path);
   Result<At> Locate(const LowerRef& ref);
-  // Whether the directory at `dirfd` hides what is below it, and where it says its lower is.
-  Result<bool> IsOpaque(int dirfd);
-  std::optional<std::string> RedirectOf(const std::string& xattr_path);
   bool IsWhiteout(int dirfd, const std::string& name, const struct stat& st);
   Result<UniqueFd> OpenMetacopyData(const LowerRef& ref, const std::string& redirect);
 

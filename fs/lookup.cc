@@ -62,7 +62,7 @@ Result<Overlay::Found> Overlay::Probe(Inode& dir, const std::string& name) {
     }
   }
   if (dir.lower) {
-    TRY_ASSIGN(found.lower, lower_->Lookup(dir.lower, name));
+    TRY_ASSIGN(found.lower, lower_->LookupWithAttr(dir.lower, name, found.lower_attr));
   }
   return found;
 }
@@ -184,8 +184,9 @@ Result<InodePtr> Overlay::Child(const InodePtr& dir, const std::string& name, Fo
   return InodeOf(dir, name, f);
 }
 
-Result<Entry> Overlay::EntryOf(const InodePtr& inode, const struct stat* hint) {
-  TRY_ASSIGN(struct stat st, Attr(inode, hint));
+Result<Entry> Overlay::EntryOf(const InodePtr& inode, const struct stat* hint,
+                               const struct stat* lower_hint) {
+  TRY_ASSIGN(struct stat st, Attr(inode, hint, lower_hint));
   inodes_.Hold(inode);
   return Entry{inode->id, ownership_.Shown(st)};
 }
@@ -206,7 +207,8 @@ Result<Entry> Overlay::Lookup(NodeId parent, const std::string& name) {
     TRY_ASSIGN(child, Child(dir, name, &found));
   }
   if (!child) return Fail(ENOENT, "lookup");
-  return EntryOf(child, found.upper && !found.marks.metacopy ? &found.st : nullptr);
+  return EntryOf(child, found.upper && !found.marks.metacopy ? &found.st : nullptr,
+                 found.lower_attr ? &*found.lower_attr : nullptr);
 }
 
 bool Overlay::Forget(NodeId node, uint64_t count) { return inodes_.Forget(node, count); }

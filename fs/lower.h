@@ -60,6 +60,11 @@ class Lower {
   // The entry `name` of directory `dir`; none where there is none, or a whiteout hides it.
   // REQUIRES: dir.IsDir().
   virtual Result<LowerRef> Lookup(const LowerRef& dir, std::string_view name) = 0;
+  // The same; where what Attr() says of the entry is known on the way, `attr` has it.
+  virtual Result<LowerRef> LookupWithAttr(const LowerRef& dir, std::string_view name,
+                                          std::optional<struct stat>& /*attr*/) {
+    return Lookup(dir, name);
+  }
   // `path` from the root, without following symlinks; none where there is none.
   Result<LowerRef> LookupPath(std::string_view path);
   Result<LowerRef> LookupPathFrom(LowerRef dir, std::string_view path);  // from `dir`

@@ -177,6 +177,7 @@ class Overlay {
     struct stat st = {};    // of the upper's entry
     Marks marks;            // of the upper's entry
     LowerRef lower;         // the lower's entry: the file, or what a directory merges with
+    std::optional<struct stat> lower_attr;  // of the lower's entry, where it is known
     bool exists() const { return upper || lower; }
   };
   // What a change needs of a file's copy in the upper: its attributes; the same, in its place under
@@ -200,10 +201,13 @@ class Overlay {
       REQUIRES_SHARED_LOCK(dir->dir->entries);
   uint64_t InoOf(const Found& found) const;
   Result<> CheckName(const std::string& name, bool creating) const;
-  Result<Entry> EntryOf(const InodePtr& inode, const struct stat* hint);
+  Result<Entry> EntryOf(const InodePtr& inode, const struct stat* hint,
+                        const struct stat* lower_hint = nullptr);
 
   // attributes.cc: as on disk, but for the numbers; Ownership::Shown() is applied where they leave.
-  Result<struct stat> Attr(const InodePtr& inode, const struct stat* hint = nullptr);
+  // The hints, which may be null, are what is known of its file in the upper and of its lower.
+  Result<struct stat> Attr(const InodePtr& inode, const struct stat* hint = nullptr,
+                           const struct stat* lower_hint = nullptr);
   Result<> SetDirNlink(Inode& dir, struct stat& st);
   // chown of the upper's file `fd`; -1 leaves one as it is.
   Result<> ChangeOwner(int fd, uid_t uid, gid_t gid);
