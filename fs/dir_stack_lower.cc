@@ -4,8 +4,10 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <unordered_set>
+#include <atomic>
+#include <new>
 
+#include "fs/dir_stream.h"
 #include "fs/read_only_clone.h"
 #include "fs/xattr_io.h"
 #include "store/base/beneath.h"
@@ -28,9 +30,20 @@ class StackNode {
   size_t dir_part = 0;
   std::string name;
 
+  // Of a directory: system calls that an index would have spared, up to the number from which on
+  // it may be worth while to make one.
+  mutable std::atomic<uint32_t> probes{0};
+  mutable std::atomic<uint32_t> enough_probes{kFewProbes};
+  mutable std::atomic<bool> indexing{false};  // by a thread
+  static constexpr uint32_t kFewProbes = 12;
+  static constexpr uint32_t kNever = UINT32_MAX;
+
   FdCache* cache = nullptr;
+  NameIndexCache* indexes = nullptr;  // directories that may have an index
+  uint64_t index_key() const { return parts.front().key; }
   ~StackNode() {
     for (const Part& part : parts) cache->Erase(part.key);
+    if (indexes != nullptr) indexes->Erase(index_key());
   }
 };
 
@@ -97,10 +110,9 @@ std::string AufsWhiteout(const std::string& name) {
   return std::string(markers::kAufsPrefix) + name;
 }
 
-// Whether directory `name` of `dirfd`, which has these markers, hides what is below it.
-bool HidesWhatIsBelow(const Markers& marks, int dirfd, const std::string& name) {
-  return marks.Find(markers::kOpaque) == "y" || Exists(dirfd, Join(name, markers::kAufsOpaque)) ||
-         Exists(dirfd, AufsWhiteout(name));
+// Whether directory `name` of `dirfd`, which has these markers, is opaque.
+bool IsOpaque(const Markers& marks, int dirfd, const std::string& name) {
+  return marks.Find(markers::kOpaque) == "y" || Exists(dirfd, Join(name, markers::kAufsOpaque));
 }
 
 bool IsMissing(int code) { return code == ENOENT || code == ENOTDIR || code == ELOOP; }
@@ -110,8 +122,8 @@ bool IsMissing(int code) { return code == ENOENT || code == ENOTDIR || code == E
 DirStackLower::~DirStackLower() { root_ = {}; }
 
 Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std::string>& layers,
-                                                           FdCache* cache) {
-  std::unique_ptr<DirStackLower> lower(new DirStackLower(cache));
+                                                           FdCache* cache, size_t indexed_names) {
+  std::unique_ptr<DirStackLower> lower(new DirStackLower(cache, indexed_names));
   auto root = std::make_shared<StackNode>();
   root->cache = cache;
   struct stat top = {};
@@ -137,12 +149,12 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
     if (lower->layers_.empty()) top = st;
     layer.stat_override = StatOverride(StatOverride::FormOf(layer.root.get()));
     Markers marks(FdPath(layer.root.get()), XattrPath::kMagicLink);
-    bool opaque = marks.Find(markers::kOpaque) == "y" ||
-                  Exists(layer.root.get(), std::string(markers::kAufsOpaque));
+    bool opaque = IsOpaque(marks, layer.root.get(), "");
     lower->layers_.push_back(std::move(layer));
     if (!covered) root->parts.push_back({lower->layers_.size() - 1, "", cache->NewKey()});
     covered = covered || opaque;
   }
+  root->indexes = &lower->indexes_;
   lower->root_ = {
       .ino = lower->InoOf(lower->layers_.front(), top), .type = S_IFDIR, .node = std::move(root)};
   lower->tells_origins_ = lower->TellsOrigins();
@@ -229,36 +241,59 @@ Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view nam
 Result<LowerRef> DirStackLower::LookupWithAttr(const LowerRef& dir, std::string_view name,
                                                std::optional<struct stat>& attr) {
   if (name.starts_with(markers::kAufsPrefix)) return LowerRef{};
+  uint32_t probes = 0;
+  auto index = IndexOf(*dir.node);
+  auto found = Search(dir, name, index.get(), attr, probes);
+  if (probes > 0) dir.node->probes.fetch_add(probes, std::memory_order_relaxed);
+  return found;
+}
+
+Result<LowerRef> DirStackLower::Search(const LowerRef& dir, std::string_view name,
+                                       const NameIndex* index, std::optional<struct stat>& attr,
+                                       uint32_t& probes) {
   const StackNode& node = *dir.node;
+  std::optional<NameIndex::Place> place;
+  if (index != nullptr) {
+    place = index->Find(name);
+    if (!place) return LowerRef{};
+  }
   LowerRef found;
   std::shared_ptr<StackNode> merged;  // what `found` is, if that is a directory
   std::string own_name(name);         // or the sibling's that a layer redirects to
   std::string redirect;               // the path below, once a layer has said so
   size_t layer = 0;
-  for (size_t i = 0; i < node.parts.size() || !redirect.empty();) {
+  size_t next = place ? place->part : 0;
+  while (next < node.parts.size() || !redirect.empty()) {
     // Where to look next: the same name in the directory's next part, or the redirect in the next
     // layer.
     SharedFd fd;
     std::string leaf;
     std::string path;
+    size_t part = next;
+    bool more = false;  // there is something to look at below
     if (redirect.empty()) {
-      layer = node.parts[i].layer;
-      TRY_ASSIGN(fd, DirFd(node, i));
+      layer = node.parts[part].layer;
+      TRY_ASSIGN(fd, DirFd(node, part));
       leaf = own_name;
-      path = Join(node.parts[i].path, own_name);
+      path = Join(node.parts[part].path, own_name);
+      if (index != nullptr) place = index->Below(*place);
+      next = index == nullptr ? part + 1 : place ? place->part : node.parts.size();
+      more = next < node.parts.size();
     } else {
       if (++layer >= layers_.size()) break;
       TRY_ASSIGN(fd, ParentInLayer(layer, redirect));
       if (!fd) continue;
       leaf = redirect.substr(redirect.rfind('/') + 1);
       path = redirect;
+      more = layer + 1 < layers_.size();
     }
-    size_t part = i++;
-    bool more = redirect.empty() ? i < node.parts.size() : layer + 1 < layers_.size();
     struct stat st = {};
     if (fstatat(fd->get(), leaf.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno != ENOENT) return Errno("lookup");
-      if (more && Exists(fd->get(), AufsWhiteout(leaf))) break;
+      ++probes;
+      if (!more) continue;
+      ++probes;
+      if (Exists(fd->get(), AufsWhiteout(leaf))) break;
       continue;
     }
     if (IsWhiteout(fd->get(), leaf, st)) break;
@@ -277,6 +312,7 @@ Result<LowerRef> DirStackLower::LookupWithAttr(const LowerRef& dir, std::string_
         return found;
       }
       made->path = Join(node.path, name);
+      made->indexes = &indexes_;
       merged = std::move(made);
     }
     merged->parts.push_back({layer, path, cache_->NewKey()});
@@ -284,10 +320,14 @@ Result<LowerRef> DirStackLower::LookupWithAttr(const LowerRef& dir, std::string_
     Markers marks(FdPath(fd->get(), leaf), XattrPath::kNoFollow);
     auto target = marks.Redirect();
     if (!more && !target) break;
-    if (HidesWhatIsBelow(marks, fd->get(), leaf)) break;
+    if (IsOpaque(marks, fd->get(), leaf)) break;
+    // Without a redirect, the index would have nothing below.
+    if ((target || index == nullptr) && Exists(fd->get(), AufsWhiteout(leaf))) break;
     if (!target) continue;
     if (redirect.empty() && !target->starts_with('/')) {
       own_name = *target;
+      index = nullptr;
+      next = part + 1;
       continue;
     }
     size_t slash = path.rfind('/');
@@ -316,47 +356,124 @@ Result<std::optional<timespec>> DirStackLower::BirthTime(const LowerRef& ref) {
   return BirthTimeAt(at.dir->get(), at.name);
 }
 
+std::shared_ptr<const NameIndex> DirStackLower::IndexOf(const StackNode& node) {
+  if (node.indexes == nullptr) return nullptr;
+  if (auto index = indexes_.Get(node.index_key())) return index;
+  uint32_t probes = node.probes.load(std::memory_order_relaxed);
+  if (probes < node.enough_probes.load(std::memory_order_relaxed)) return nullptr;
+  if (node.indexing.exchange(true, std::memory_order_acquire)) return nullptr;
+  std::shared_ptr<const NameIndex> made;
+  uint32_t enough = StackNode::kNever;
+  auto price = PriceOfIndex(node);
+  if (price && *price > probes) {
+    enough = *price;
+  } else if (price && (made = TryIndex(node))) {
+    enough = *price;  // once it is evicted, it has to be earned again
+    node.probes.store(0, std::memory_order_relaxed);
+  }
+  node.enough_probes.store(enough, std::memory_order_relaxed);
+  node.indexing.store(false, std::memory_order_release);
+  return made;
+}
+
+// Null where it cannot be made, or kept: lookups go on without, whatever the reason.
+std::shared_ptr<const NameIndex> DirStackLower::TryIndex(const StackNode& node) {
+  try {
+    auto index = MakeIndex(node);
+    if (index && indexes_.Put(node.index_key(), *index)) return *index;
+    return nullptr;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+// A directory's size says how many names it may have. Reading a name costs a small part of a
+// call that looks for one.
+Result<uint32_t> DirStackLower::PriceOfIndex(const StackNode& node) {
+  constexpr off_t kEmpty = 4096;
+  constexpr off_t kBytesForACall = 128;
+  constexpr off_t kCallsToList = 6;
+  off_t price = 0;
+  for (size_t i = 0; i < node.parts.size(); ++i) {
+    TRY_ASSIGN(SharedFd fd, DirFd(node, i));
+    struct stat st = {};
+    if (fstat(fd->get(), &st) != 0) return Errno("stat");
+    price += kCallsToList + std::max<off_t>(0, st.st_size - kEmpty) / kBytesForACall;
+  }
+  return static_cast<uint32_t>(std::min<off_t>(price, StackNode::kNever - 1));
+}
+
+Result<std::shared_ptr<const NameIndex>> DirStackLower::MakeIndex(const StackNode& node) {
+  NameIndex::Builder builder;
+  for (size_t i = 0; i < node.parts.size(); ++i) {
+    builder.NextPart();
+    TRY(ListPart(node, i, [&](std::string_view name, uint64_t ino, uint8_t type, Listed what) {
+      if (what == Listed::kEntry) builder.Add(name, ino, type);
+      if (what == Listed::kWhiteout) builder.AddWhiteout(name);
+      if (what == Listed::kHidesBelow) builder.HideBelow(name);
+      return true;
+    }));
+  }
+  return builder.Build();
+}
+
+Result<> DirStackLower::ListPart(const StackNode& node, size_t part, const VisitListed& visit) {
+  TRY_ASSIGN(SharedFd fd, DirFd(node, part));
+  TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
+  const Layer& layer = layers_[node.parts[part].layer];
+  // A directory with whiteouts that are regular files says so, as the kernel's overlayfs has it.
+  std::optional<bool> file_whiteouts;
+  for (;;) {
+    TRY_ASSIGN(const struct dirent* entry, stream.Next());
+    if (entry == nullptr) return {};
+    std::string_view name = entry->d_name;
+    uint8_t type = entry->d_type;
+    struct stat st = {};
+    st.st_ino = entry->d_ino;
+    st.st_dev = layer.dev;
+    if (name.starts_with(markers::kAufsPrefix)) {
+      name.remove_prefix(markers::kAufsPrefix.size());
+      if (!visit(name, 0, type, Listed::kHidesBelow)) return {};
+      continue;
+    }
+    if (type == DT_REG && !file_whiteouts) {
+      file_whiteouts =
+          Markers(FdPath(fd->get()), XattrPath::kMagicLink).Find(markers::kOpaque) == "x";
+    }
+    bool whiteout = false;
+    if (type == DT_CHR || type == DT_UNKNOWN ||
+        (type == DT_REG && (*file_whiteouts || layer.stat_override.active()))) {
+      std::string text(name);
+      if (fstatat(fd->get(), text.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        whiteout = IsWhiteout(fd->get(), text, st);
+        layer.stat_override.Apply(FdPath(fd->get(), text), XattrPath::kNoFollow, st);
+        type = IFTODT(st.st_mode);
+      } else if (errno == ENOENT) {
+        continue;
+      }  // else whoever looks it up gets the error
+    }
+    Listed what = whiteout ? Listed::kWhiteout : Listed::kEntry;
+    if (!visit(name, InoOf(layer, st), type, what)) return {};
+  }
+}
+
+// The order is that of the layers' own listings, the topmost first: the same each time.
 Result<> DirStackLower::ForEach(const LowerRef& dir, const Visit& visit) {
   const StackNode& node = *dir.node;
-  std::unordered_set<std::string> seen;
-  for (size_t i = 0; i < node.parts.size(); ++i) {
-    bool last = i + 1 == node.parts.size();
-    TRY_ASSIGN(SharedFd fd, DirFd(node, i));
-    TRY_ASSIGN(UniqueFd readable, OpenAt(fd->get(), ".", O_RDONLY | O_DIRECTORY));
-    std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(readable.get()), closedir);
-    if (!stream) return Errno("opendir");
-    readable.Release();
-    const Layer& layer = layers_[node.parts[i].layer];
-    // A directory with whiteouts that are regular files says so, as the kernel's overlayfs has it.
-    bool file_whiteouts =
-        Markers(FdPath(fd->get()), XattrPath::kMagicLink).Find(markers::kOpaque) == "x";
-    std::vector<std::string> hidden;  // AUFS whiteouts hide the layers below, not their own
-    errno = 0;
-    while (struct dirent* entry = readdir(stream.get())) {
-      std::string name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      if (name.starts_with(markers::kAufsPrefix)) {
-        hidden.push_back(name.substr(markers::kAufsPrefix.size()));
-        continue;
-      }
-      uint8_t type = entry->d_type;
-      struct stat st = {};
-      st.st_ino = entry->d_ino;
-      st.st_dev = layer.dev;
-      bool whiteout = false;
-      if (type == DT_CHR || type == DT_UNKNOWN ||
-          (type == DT_REG && (file_whiteouts || layer.stat_override.active()))) {
-        if (fstatat(fd->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
-        whiteout = IsWhiteout(fd->get(), name, st);
-        layer.stat_override.Apply(FdPath(fd->get(), name), XattrPath::kNoFollow, st);
-        type = IFTODT(st.st_mode);
-      }
-      if (!last && !seen.insert(name).second) continue;
-      if (last && seen.contains(name)) continue;
-      if (!whiteout && !visit(name, InoOf(layer, st), type)) return {};
-    }
-    for (std::string& name : hidden) seen.insert(std::move(name));
+  if (node.parts.empty()) return {};
+  auto index = indexes_.Get(node.index_key());
+  if (!index && node.parts.size() == 1) {
+    return ListPart(node, 0, [&](std::string_view name, uint64_t ino, uint8_t type, Listed what) {
+      return what != Listed::kEntry || visit(name, ino, type);
+    });
   }
+  if (!index) {
+    TRY_ASSIGN(index, MakeIndex(node));
+    if (node.indexes != nullptr) indexes_.Put(node.index_key(), index);
+  }
+  index->ForEach([&](std::string_view name, const NameIndex::Place& place) {
+    return visit(name, place.ino, place.type);
+  });
   return {};
 }
 
