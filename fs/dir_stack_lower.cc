@@ -1,93 +1,19 @@
 #include "fs/dir_stack_lower.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 
 #include <algorithm>
-#include <atomic>
-#include <new>
 
-#include "fs/dir_stream.h"
 #include "fs/read_only_clone.h"
+#include "fs/stack_markers.h"
+#include "fs/stack_node.h"
 #include "fs/xattr_io.h"
 #include "store/base/beneath.h"
 #include "store/markers.h"
 
 namespace veneer::fs {
 
-// A directory: the layers that merge in it. Anything else: a name in one part of a directory.
-class StackNode {
- public:
-  struct Part {
-    size_t layer = 0;
-    std::string path;  // from the layer's root; empty: the root
-    uint64_t key = 0;  // in the descriptor cache
-  };
-  std::vector<Part> parts;
-  std::string path;  // in the merged tree, from its root
-
-  std::shared_ptr<const StackNode> dir;
-  size_t dir_part = 0;
-  std::string name;
-
-  // Of a directory: system calls that an index would have spared, up to the number from which on
-  // it may be worth while to make one.
-  mutable std::atomic<uint32_t> probes{0};
-  mutable std::atomic<uint32_t> enough_probes{kFewProbes};
-  mutable std::atomic<bool> indexing{false};  // by a thread
-  static constexpr uint32_t kFewProbes = 12;
-  static constexpr uint32_t kNever = UINT32_MAX;
-
-  FdCache* cache = nullptr;
-  NameIndexCache* indexes = nullptr;  // directories that may have an index
-  uint64_t index_key() const { return parts.front().key; }
-  ~StackNode() {
-    for (const Part& part : parts) cache->Erase(part.key);
-    if (indexes != nullptr) indexes->Erase(index_key());
-  }
-};
-
 namespace {
-
-constexpr std::string_view kPrefixes[] = {markers::kTrustedPrefix, markers::kUserPrefix,
-                                          markers::kFuseOverlayfsPrefix};
-
-// The markers of one file. What it has is listed first: most have none, and none is read then.
-class Markers {
- public:
-  Markers(std::string path, XattrPath how) : path_(std::move(path)), how_(how) {
-    auto listed = ListXattr(path_, how_);
-    if (!listed) {
-      unlisted_ = true;
-      return;
-    }
-    for (std::string& name : *listed) {
-      if (!markers::OverlayPrefixOf(name).empty()) names_.push_back(std::move(name));
-    }
-  }
-  // The value under the first prefix that has one.
-  std::optional<std::string> Find(std::string_view marker) const {
-    for (std::string_view prefix : kPrefixes) {
-      std::string name = std::string(prefix) + std::string(marker);
-      if (!unlisted_ && std::ranges::find(names_, name) == names_.end()) continue;
-      auto value = FindXattr(path_, name, how_);
-      if (value && *value) return std::move(*value);
-    }
-    return std::nullopt;
-  }
-  // Where a directory says its lower is.
-  std::optional<std::string> Redirect() const {
-    auto value = Find(markers::kRedirect);
-    if (value && value->empty()) return std::nullopt;
-    return value;
-  }
-
- private:
-  const std::string path_;
-  const XattrPath how_;
-  bool unlisted_ = false;  // names_ may lack some
-  std::vector<std::string> names_;
-};
 
 std::string Join(const std::string& dir, std::string_view name) {
   return dir.empty() ? std::string(name) : dir + "/" + std::string(name);
@@ -99,20 +25,6 @@ std::string RedirectPath(const std::string& dir, const std::string& value) {
                                                    ? value.size()
                                                    : value.find_first_not_of('/'))
                                 : Join(dir, value);
-}
-
-bool Exists(int dirfd, const std::string& name) {
-  struct stat st;
-  return fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-std::string AufsWhiteout(const std::string& name) {
-  return std::string(markers::kAufsPrefix) + name;
-}
-
-// Whether directory `name` of `dirfd`, which has these markers, is opaque.
-bool IsOpaque(const Markers& marks, int dirfd, const std::string& name) {
-  return marks.Find(markers::kOpaque) == "y" || Exists(dirfd, Join(name, markers::kAufsOpaque));
 }
 
 bool IsMissing(int code) { return code == ENOENT || code == ENOTDIR || code == ELOOP; }
@@ -148,8 +60,8 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
     if (layer.ino_base == 0) layer.ino_base = devices << 48;
     if (lower->layers_.empty()) top = st;
     layer.stat_override = StatOverride(StatOverride::FormOf(layer.root.get()));
-    Markers marks(FdPath(layer.root.get()), XattrPath::kMagicLink);
-    bool opaque = IsOpaque(marks, layer.root.get(), "");
+    StackMarkers marks(FdPath(layer.root.get()), XattrPath::kMagicLink);
+    bool opaque = marks.IsOpaque(layer.root.get(), "");
     lower->layers_.push_back(std::move(layer));
     if (!covered) root->parts.push_back({lower->layers_.size() - 1, "", cache->NewKey()});
     covered = covered || opaque;
@@ -225,12 +137,6 @@ std::string DirStackLower::At::XattrTarget(XattrPath* how) const {
   return name.empty() ? FdPath(dir->get()) : FdPath(dir->get(), name);
 }
 
-bool DirStackLower::IsWhiteout(int dirfd, const std::string& name, const struct stat& st) {
-  if (markers::IsWhiteoutDevice(st.st_mode, st.st_rdev)) return true;
-  if (!S_ISREG(st.st_mode) || st.st_size != 0) return false;
-  return Markers(FdPath(dirfd, name), XattrPath::kNoFollow).Find(markers::kWhiteout).has_value();
-}
-
 Result<LowerRef> DirStackLower::Root() { return root_; }
 
 Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view name) {
@@ -293,10 +199,10 @@ Result<LowerRef> DirStackLower::Search(const LowerRef& dir, std::string_view nam
       ++probes;
       if (!more) continue;
       ++probes;
-      if (Exists(fd->get(), AufsWhiteout(leaf))) break;
+      if (HidesBelow(fd->get(), leaf)) break;
       continue;
     }
-    if (IsWhiteout(fd->get(), leaf, st)) break;
+    if (IsStackWhiteout(fd->get(), leaf, st)) break;
     if (!S_ISDIR(st.st_mode) && found) break;  // hidden by the directory above
     if (!found) {
       layers_[layer].stat_override.Apply(FdPath(fd->get(), leaf), XattrPath::kNoFollow, st);
@@ -317,12 +223,12 @@ Result<LowerRef> DirStackLower::Search(const LowerRef& dir, std::string_view nam
     }
     merged->parts.push_back({layer, path, cache_->NewKey()});
     if (layer + 1 == layers_.size()) break;
-    Markers marks(FdPath(fd->get(), leaf), XattrPath::kNoFollow);
+    StackMarkers marks(FdPath(fd->get(), leaf), XattrPath::kNoFollow);
     auto target = marks.Redirect();
     if (!more && !target) break;
-    if (IsOpaque(marks, fd->get(), leaf)) break;
+    if (marks.IsOpaque(fd->get(), leaf)) break;
     // Without a redirect, the index would have nothing below.
-    if ((target || index == nullptr) && Exists(fd->get(), AufsWhiteout(leaf))) break;
+    if ((target || index == nullptr) && HidesBelow(fd->get(), leaf)) break;
     if (!target) continue;
     if (redirect.empty() && !target->starts_with('/')) {
       own_name = *target;
@@ -354,127 +260,6 @@ Result<struct stat> DirStackLower::Attr(const LowerRef& ref) {
 Result<std::optional<timespec>> DirStackLower::BirthTime(const LowerRef& ref) {
   TRY_ASSIGN(At at, Locate(ref));
   return BirthTimeAt(at.dir->get(), at.name);
-}
-
-std::shared_ptr<const NameIndex> DirStackLower::IndexOf(const StackNode& node) {
-  if (node.indexes == nullptr) return nullptr;
-  if (auto index = indexes_.Get(node.index_key())) return index;
-  uint32_t probes = node.probes.load(std::memory_order_relaxed);
-  if (probes < node.enough_probes.load(std::memory_order_relaxed)) return nullptr;
-  if (node.indexing.exchange(true, std::memory_order_acquire)) return nullptr;
-  std::shared_ptr<const NameIndex> made;
-  uint32_t enough = StackNode::kNever;
-  auto price = PriceOfIndex(node);
-  if (price && *price > probes) {
-    enough = *price;
-  } else if (price && (made = TryIndex(node))) {
-    enough = *price;  // once it is evicted, it has to be earned again
-    node.probes.store(0, std::memory_order_relaxed);
-  }
-  node.enough_probes.store(enough, std::memory_order_relaxed);
-  node.indexing.store(false, std::memory_order_release);
-  return made;
-}
-
-// Null where it cannot be made, or kept: lookups go on without, whatever the reason.
-std::shared_ptr<const NameIndex> DirStackLower::TryIndex(const StackNode& node) {
-  try {
-    auto index = MakeIndex(node);
-    if (index && indexes_.Put(node.index_key(), *index)) return *index;
-    return nullptr;
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-
-// A directory's size says how many names it may have. Reading a name costs a small part of a
-// call that looks for one.
-Result<uint32_t> DirStackLower::PriceOfIndex(const StackNode& node) {
-  constexpr off_t kEmpty = 4096;
-  constexpr off_t kBytesForACall = 128;
-  constexpr off_t kCallsToList = 6;
-  off_t price = 0;
-  for (size_t i = 0; i < node.parts.size(); ++i) {
-    TRY_ASSIGN(SharedFd fd, DirFd(node, i));
-    struct stat st = {};
-    if (fstat(fd->get(), &st) != 0) return Errno("stat");
-    price += kCallsToList + std::max<off_t>(0, st.st_size - kEmpty) / kBytesForACall;
-  }
-  return static_cast<uint32_t>(std::min<off_t>(price, StackNode::kNever - 1));
-}
-
-Result<std::shared_ptr<const NameIndex>> DirStackLower::MakeIndex(const StackNode& node) {
-  NameIndex::Builder builder;
-  for (size_t i = 0; i < node.parts.size(); ++i) {
-    builder.NextPart();
-    TRY(ListPart(node, i, [&](std::string_view name, uint64_t ino, uint8_t type, Listed what) {
-      if (what == Listed::kEntry) builder.Add(name, ino, type);
-      if (what == Listed::kWhiteout) builder.AddWhiteout(name);
-      if (what == Listed::kHidesBelow) builder.HideBelow(name);
-      return true;
-    }));
-  }
-  return builder.Build();
-}
-
-Result<> DirStackLower::ListPart(const StackNode& node, size_t part, const VisitListed& visit) {
-  TRY_ASSIGN(SharedFd fd, DirFd(node, part));
-  TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
-  const Layer& layer = layers_[node.parts[part].layer];
-  // A directory with whiteouts that are regular files says so, as the kernel's overlayfs has it.
-  std::optional<bool> file_whiteouts;
-  for (;;) {
-    TRY_ASSIGN(const struct dirent* entry, stream.Next());
-    if (entry == nullptr) return {};
-    std::string_view name = entry->d_name;
-    uint8_t type = entry->d_type;
-    struct stat st = {};
-    st.st_ino = entry->d_ino;
-    st.st_dev = layer.dev;
-    if (name.starts_with(markers::kAufsPrefix)) {
-      name.remove_prefix(markers::kAufsPrefix.size());
-      if (!visit(name, 0, type, Listed::kHidesBelow)) return {};
-      continue;
-    }
-    if (type == DT_REG && !file_whiteouts) {
-      file_whiteouts =
-          Markers(FdPath(fd->get()), XattrPath::kMagicLink).Find(markers::kOpaque) == "x";
-    }
-    bool whiteout = false;
-    if (type == DT_CHR || type == DT_UNKNOWN ||
-        (type == DT_REG && (*file_whiteouts || layer.stat_override.active()))) {
-      std::string text(name);
-      if (fstatat(fd->get(), text.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        whiteout = IsWhiteout(fd->get(), text, st);
-        layer.stat_override.Apply(FdPath(fd->get(), text), XattrPath::kNoFollow, st);
-        type = IFTODT(st.st_mode);
-      } else if (errno == ENOENT) {
-        continue;
-      }  // else whoever looks it up gets the error
-    }
-    Listed what = whiteout ? Listed::kWhiteout : Listed::kEntry;
-    if (!visit(name, InoOf(layer, st), type, what)) return {};
-  }
-}
-
-// The order is that of the layers' own listings, the topmost first: the same each time.
-Result<> DirStackLower::ForEach(const LowerRef& dir, const Visit& visit) {
-  const StackNode& node = *dir.node;
-  if (node.parts.empty()) return {};
-  auto index = indexes_.Get(node.index_key());
-  if (!index && node.parts.size() == 1) {
-    return ListPart(node, 0, [&](std::string_view name, uint64_t ino, uint8_t type, Listed what) {
-      return what != Listed::kEntry || visit(name, ino, type);
-    });
-  }
-  if (!index) {
-    TRY_ASSIGN(index, MakeIndex(node));
-    if (node.indexes != nullptr) indexes_.Put(node.index_key(), index);
-  }
-  index->ForEach([&](std::string_view name, const NameIndex::Place& place) {
-    return visit(name, place.ino, place.type);
-  });
-  return {};
 }
 
 Result<std::string> DirStackLower::LinkTarget(const LowerRef& ref) {
@@ -523,7 +308,7 @@ Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {
   if (!S_ISREG(st.st_mode)) return Fail(EIO, "lower file changed its type");
   // A metadata-only file may have data: what is on its way, if this is the upper of another mount.
   if (st.st_size > 0) {
-    Markers marks(FdPath(fd->get()), XattrPath::kMagicLink);
+    StackMarkers marks(FdPath(fd->get()), XattrPath::kMagicLink);
     if (marks.Find(markers::kMetacopy)) {
       return OpenMetacopyData(ref, marks.Redirect().value_or(""));
     }

@@ -83,13 +83,15 @@ class DirStackLower : public Lower {
   // of the system calls this took, those that an index would have spared.
   Result<LowerRef> Search(const LowerRef& dir, std::string_view name, const NameIndex* index,
                           std::optional<struct stat>& attr, uint32_t& probes);
+
+  // dir_stack_listing.cc
   // The index of the directory, if there is one, or it has become worth while to make it.
   std::shared_ptr<const NameIndex> IndexOf(const StackNode& node);
   std::shared_ptr<const NameIndex> TryIndex(const StackNode& node);
   Result<uint32_t> PriceOfIndex(const StackNode& node);  // in system calls
   Result<std::shared_ptr<const NameIndex>> MakeIndex(const StackNode& node);
   Result<> ListPart(const StackNode& node, size_t part, const VisitListed& visit);
-  bool IsWhiteout(int dirfd, const std::string& name, const struct stat& st);
+
   Result<UniqueFd> OpenMetacopyData(const LowerRef& ref, const std::string& redirect);
 
   FdCache* const cache_;

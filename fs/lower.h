@@ -22,7 +22,7 @@
 
 namespace veneer::fs {
 
-class StackNode;  // where a directory stack keeps a file (dir_stack_lower.cc)
+class StackNode;  // where a directory stack keeps a file (stack_node.h)
 
 // One file or directory of a lower; a value. Default: none.
 struct LowerRef {

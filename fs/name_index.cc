@@ -11,7 +11,8 @@ namespace veneer::fs {
 size_t NameIndex::TablePlace(std::string_view name) const {
   size_t mask = table_.size() - 1;
   size_t place = std::hash<std::string_view>()(name) & mask;
-  while (table_[place] != kNone && NameOf(slots_[table_[place]]) != name) place = (place + 1) & mask;
+  while (table_[place] != kNone && NameOf(slots_[table_[place]]) != name)
+    place = (place + 1) & mask;
   return place;
 }
 

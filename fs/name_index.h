@@ -1,9 +1,9 @@
-// NameIndex: the names of one merged directory of a stack, read once from all its layers: what shows,
-// and which layers have it. NameIndexCache: a bounded number of them.
+// NameIndex: the names of one merged directory of a stack, read once from all its layers: what
+// shows, and which layers have it. NameIndexCache: a bounded number of them.
 //
 // What a layer's directory says of a name is that it is there, and its type; attributes are not
-// looked at. So an empty regular file counts as one even if an attribute makes it a whiteout, unless
-// whoever lists knows better, and a directory may yet turn out to be opaque or redirected.
+// looked at. So an empty regular file counts as one even if an attribute makes it a whiteout,
+// unless whoever lists knows better, and a directory may yet turn out to be opaque or redirected.
 //
 // An index does not change once it is built, and may be read by all threads. Building needs memory
 // and throws std::bad_alloc where there is none.

@@ -153,9 +153,9 @@ class RandomStack {
   size_t Below(size_t bound) { return random_() % bound; }
   void Mark(const std::string& path, const std::string& name, const std::string& value) {
     const char* prefixes[] = {"trusted.overlay.", "user.overlay.", "user.fuseoverlayfs."};
-    ASSERT_EQ(lsetxattr(path.c_str(), (prefixes[Below(3)] + name).c_str(), value.data(),
-                        value.size(), 0),
-              0)
+    ASSERT_EQ(
+        lsetxattr(path.c_str(), (prefixes[Below(3)] + name).c_str(), value.data(), value.size(), 0),
+        0)
         << path << " " << name;
   }
   void Fill(const std::string& dir, int depth) {
@@ -207,7 +207,8 @@ class RandomStack {
 
 using Description = std::map<std::string, std::string>;
 
-std::string Describe(DirStackLower& lower, const LowerRef& ref, const std::optional<struct stat>& attr) {
+std::string Describe(DirStackLower& lower, const LowerRef& ref,
+                     const std::optional<struct stat>& attr) {
   if (!ref) return "none";
   auto st = lower.Attr(ref);
   if (!st || !attr) return "no attributes";
