@@ -107,7 +107,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
   for (size_t i = 0; i < names.size() && linked; ++i) {
     linked = [&, this]() -> Result<> {
       InodePtr parent = names[i].parent;
-      EntriesLock entries(*parent->dir);
+      WriteLock entries(parent->dir->entries);
       TRY_ASSIGN(into, UpperDir(parent));
       KeepTimes keep(into->get());
       TRY(MarkImpure(*parent, into->get()));
@@ -121,7 +121,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
     if (linked) continue;
     // Back to none: some names in the upper and some not would be two files.
     for (size_t j = 0; j <= i; ++j) {
-      EntriesLock entries(*names[j].parent->dir);
+      WriteLock entries(names[j].parent->dir->entries);
       auto dir = UpperDir(names[j].parent);
       struct stat st = {};
       if (dir && fstatat((*dir)->get(), names[j].name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -153,7 +153,7 @@ Result<> Overlay::FinishLinkJournal(uint64_t ino, const std::string& hex,
     TRY_ASSIGN(InodePtr parent, FindLowerDir(name.parent));
     if (!parent) continue;
     TRY(EnsureUpperDir(parent));
-    EntriesLock entries(*parent->dir);
+    WriteLock entries(parent->dir->entries);
     TRY_ASSIGN(Found found, Probe(*parent, name.name));
     if (found.upper || found.lower.ino != ino) continue;
     TRY_ASSIGN(SharedFd into, UpperDir(parent));

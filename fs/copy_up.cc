@@ -97,7 +97,7 @@ Result<> Overlay::EnsureUpperDir(const InodePtr& dir) {
     }
     const InodePtr& parent = name.parent;
     TRY(EnsureUpperDir(parent));
-    EntriesLock entries(*parent->dir);
+    WriteLock entries(parent->dir->entries);
     if (dir->has_upper()) break;
     {
       MutexLock lock(dir->mu);
@@ -317,7 +317,7 @@ Result<SharedFd> Overlay::PlaceOneName(const InodePtr& inode, const Put& put) {
     }
     if (!name.parent) return SharedFd();
     TRY(EnsureUpperDir(name.parent));
-    EntriesLock entries(*name.parent->dir);
+    WriteLock entries(name.parent->dir->entries);
     {
       MutexLock lock(inode->mu);
       if (std::none_of(inode->names.begin(), inode->names.end(), [&](const Name& n) {

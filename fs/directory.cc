@@ -36,7 +36,7 @@ Result<std::optional<DirItem>> Overlay::UpperItem(Inode& dir, const struct diren
   return DirItem{std::move(name), InoOf(found), type};
 }
 
-// Puts the upper's entries into `items`, which are the lower's, by position.
+// Puts the upper's entries into `items`, which are the lower's, by place.
 Result<> Overlay::MergeUpper(const InodePtr& dir, std::vector<Listing::Item>& items) {
   TRY_ASSIGN(SharedFd fd, UpperDir(dir));
   TRY_ASSIGN(DirStream stream, DirStream::Open(fd->get()));
@@ -58,7 +58,8 @@ Result<> Overlay::MergeUpper(const InodePtr& dir, std::vector<Listing::Item>& it
       items[place->second].entry.ino = item->ino;
       items[place->second].entry.type = item->type;
     } else if (item) {
-      added.push_back({position::OfUpper(item->name, seed_), std::move(*item)});
+      uint64_t at = position::PlaceInUpper(item->name, seed_);
+      added.push_back({at, std::move(*item)});
     }
   }
   places.clear();
@@ -66,11 +67,11 @@ Result<> Overlay::MergeUpper(const InodePtr& dir, std::vector<Listing::Item>& it
   std::erase_if(items,
                 [&](const Listing::Item&) { return index < hidden.size() && hidden[index++]; });
   std::sort(added.begin(), added.end(), [](const Listing::Item& a, const Listing::Item& b) {
-    return std::tie(a.position, a.entry.name) < std::tie(b.position, b.entry.name);
+    return std::tie(a.place, a.entry.name) < std::tie(b.place, b.entry.name);
   });
   uint64_t last = 0;
   for (Listing::Item& item : added) {
-    last = item.position = std::max(item.position, last + 1);
+    last = item.place = std::max(item.place, last + 1);
     items.push_back(std::move(item));
   }
   return {};
@@ -116,7 +117,7 @@ Result<> Overlay::ReadDir(NodeId node, uint64_t offset, const VisitDir& visit) {
     listings_.Put(node, listing);
   }
   for (auto it = listing->Behind(offset); it != listing->items.end(); ++it) {
-    if (!visit(it->entry, it->position)) break;
+    if (!visit(it->entry, listing->PositionOf(*it))) break;
   }
   return {};
 }

@@ -64,8 +64,10 @@ struct Name {
 struct DirState {
   explicit DirState(uint64_t fd_key) : key(fd_key) {}
 
-  SharedMutex entries;  // the directory's entries: shared to look up, EntriesLock to change
-  std::atomic<uint64_t> changes{0};  // how often they, or what lists with them, may have changed
+  // The directory's entries: shared to look up, exclusive to copy them up, EntriesLock to change
+  // what a listing shows.
+  SharedMutex entries;
+  std::atomic<uint64_t> changes{0};  // how often that may have been
   const uint64_t key;                // of the upper directory, in the descriptor cache
   std::atomic<bool> impure{false};   // the upper directory carries `impure`
   // Guarded by Inode::mu.

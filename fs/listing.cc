@@ -6,15 +6,16 @@
 
 namespace veneer::fs {
 
-uint64_t position::OfUpper(std::string_view name, uint64_t seed) {
+uint64_t position::PlaceInUpper(std::string_view name, uint64_t seed) {
   uint64_t hash = std::hash<std::string_view>()(name) ^ seed;
   hash *= 0x9e3779b97f4a7c15;  // spreads what the seed changed
-  return kFirstOfUpper | (hash >> 2);
+  return kFirstOfUpper | (hash >> (64 - kPlaceBits + 1));
 }
 
 std::vector<Listing::Item>::const_iterator Listing::Behind(uint64_t offset) const {
-  return std::upper_bound(items.begin(), items.end(), offset,
-                          [](uint64_t at, const Item& item) { return at < item.position; });
+  uint64_t place = offset & ((uint64_t{1} << position::kPlaceBits) - 1);
+  return std::upper_bound(items.begin(), items.end(), place,
+                          [](uint64_t at, const Item& item) { return at < item.place; });
 }
 
 ListingCache::Slot* ListingCache::Find(NodeId dir) {

@@ -144,8 +144,8 @@ class Overlay {
   // --- Directories
   // ---------------------------------------------------------------------------------------------------
   // Calls `visit` for the entries behind position `offset` (0: from the first), "." and ".." first,
-  // with the position behind each; it returns false to stop. A name keeps its position as long as
-  // the node lives; from position 0 on, what is there now is shown.
+  // with the position behind each; it returns false to stop. Positions stay valid as long as the
+  // node lives (listing.h); from position 0 on, what is there now is shown.
   using VisitDir = std::function<bool(const DirItem& item, uint64_t next)>;
   Result<> ReadDir(NodeId dir, uint64_t offset, const VisitDir& visit);
   Result<> FsyncDir(NodeId dir);

@@ -75,7 +75,7 @@ Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
   auto link = [&](const Name& name) -> Result<> {
     TRY(FaultPoint("copy_up.after_index"));
     TRY(EnsureUpperDir(name.parent));
-    EntriesLock entries(*name.parent->dir);
+    WriteLock entries(name.parent->dir->entries);
     TRY_ASSIGN(Found found, Probe(*name.parent, name.name));
     if (found.upper || found.lower.ino != inode->ino) return {};
     TRY_ASSIGN(SharedFd dir, UpperDir(name.parent));

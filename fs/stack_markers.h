@@ -1,5 +1,5 @@
-// What the files of a stack's layers say to the overlay: attributes under any of the three prefixes,
-// 0/0 devices, and names of AUFS (docs/upper-format.md).
+// What the files of a stack's layers say to the overlay: attributes under any of the three
+// prefixes, 0/0 devices, and names of AUFS (docs/upper-format.md).
 #pragma once
 
 #include <sys/stat.h>

@@ -1,5 +1,7 @@
 // Listings: large, merged, and stable while names come and go. Long names and deep paths.
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <climits>
@@ -159,6 +161,61 @@ TEST_P(Listing, RewindingShowsWhatIsThereNow) {
 }
 
 VENEER_CONFORMANCE(Listing);
+
+// Readers whose buffers hold a part of the listing.
+class Readers : public KernelConformance {
+ protected:
+  class Reader {
+   public:
+    explicit Reader(const std::string& path)
+        : fd_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+    // False: the end.
+    bool Next(std::multiset<std::string>* names) {
+      alignas(8) char buffer[4096];
+      long n = syscall(SYS_getdents64, fd_.get(), buffer, sizeof buffer);
+      EXPECT_GE(n, 0);
+      for (long at = 0; at < n;) {
+        const auto* entry = reinterpret_cast<const struct dirent64*>(buffer + at);
+        if (names != nullptr) names->insert(entry->d_name);
+        at += entry->d_reclen;
+      }
+      return n > 0;
+    }
+
+   private:
+    UniqueFd fd_;
+  };
+};
+
+// A directory changes when one reader is in the middle; another, who begins then, sees it as it is,
+// wherever the first goes on meanwhile.
+TEST_P(Readers, WhoBeginsAfterAChangeSeesIt) {
+  auto name = [&](const char* what, int i) { return path() + "/d/" + Name(what, i); };
+  ASSERT_EQ(mkdir((path() + "/d").c_str(), 0755), 0);
+  for (int i = 0; i < kMany; ++i) WriteFile(name("old", i), "");
+  for (int pieces = 1; pieces < 12; pieces += 3) {
+    Reader first(path() + "/d");
+    for (int i = 0; i < pieces; ++i) ASSERT_TRUE(first.Next(nullptr));
+    for (int i = pieces; i < kMany; i += 12) {
+      ASSERT_EQ(unlink(name("old", i).c_str()), 0);
+      WriteFile(name("new", i), "");
+    }
+    Reader second(path() + "/d");
+    std::multiset<std::string> seen;
+    ASSERT_TRUE(second.Next(&seen));
+    while (first.Next(nullptr)) {
+    }
+    while (second.Next(&seen)) {
+    }
+    EXPECT_EQ(seen.size(), kMany + 2u) << pieces;
+    for (const std::string& entry : seen) {
+      EXPECT_EQ(seen.count(entry), 1u) << entry;
+      EXPECT_EQ(access((path() + "/d/" + entry).c_str(), F_OK), 0) << entry;
+    }
+  }
+}
+
+VENEER_KERNEL_CONFORMANCE(Readers);
 
 class Names255 : public Conformance {};
 
