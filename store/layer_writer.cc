@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "store/base/background_sha256.h"
 #include "store/base/beneath.h"
 #include "store/markers.h"
 #include "store/store.h"
@@ -21,26 +22,23 @@ struct LayerWriter::Split {
   struct Literal : ByteSink {
     explicit Literal(Split& s) : split(s) {}
     Result<> Write(std::string_view data) override {
-      split.Count(data);
+      TRY(split.Count(data));
       return split.recipe->Literal(data);
     }
     Split& split;
   };
   struct Payload : ByteSink {
     explicit Payload(Split& s) : split(s) {}
-    Result<> Write(std::string_view data) override {
-      split.Count(data);
-      return {};
-    }
+    Result<> Write(std::string_view data) override { return split.Count(data); }
     Split& split;
   };
-  void Count(std::string_view data) {
-    hash.Update(data);
+  Result<> Count(std::string_view data) {
     size += static_cast<int64_t>(data.size());
+    return hash.Update(data);
   }
 
   RecipeWriter* recipe = nullptr;
-  Sha256 hash;
+  BackgroundSha256 hash;
   int64_t size = 0;
   Literal literal{*this};
   Payload payload{*this};
@@ -142,7 +140,8 @@ Result<StagedLayer> LayerWriter::Finish() {
   TRY_ASSIGN(auto tree, tree::LayerTree::Open(tree_fd_.get()));
   StagedLayer layer;
   layer.folder = folder_;
-  layer.row.diff_id = DiffId(split_->hash.Finish());
+  TRY_ASSIGN(Digest digest, split_->hash.Finish());
+  layer.row.diff_id = DiffId(digest);
   layer.row.tar_size = split_->size;
   layer.row.content_size = content_size_;
   layer.row.entries = static_cast<int64_t>(tree->name_count());

@@ -43,9 +43,9 @@ Result<std::string_view> HashingSource::Next() {
   TRY_ASSIGN(std::string_view data, from_.Next());
   if (data.empty()) {
     ended_ = true;
-    digest_ = hash_.Finish();
+    TRY_ASSIGN(digest_, hash_.Finish());
   } else {
-    hash_.Update(data);
+    TRY(hash_.Update(data));
     size_ += data.size();
   }
   return data;

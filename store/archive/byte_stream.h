@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "store/base/background_sha256.h"
 #include "store/base/digest.h"
 #include "store/base/result.h"
 
@@ -75,7 +76,7 @@ class HashingSource : public ByteSource {
 
  private:
   ByteSource& from_;
-  Sha256 hash_;
+  BackgroundSha256 hash_;
   Digest digest_;
   uint64_t size_ = 0;
   bool ended_ = false;
