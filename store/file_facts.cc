@@ -10,21 +10,23 @@
 
 namespace veneer {
 
-// All extended attributes of `name` in the directory `dirfd` ("" for the directory itself), as
-// stored.
-Result<std::vector<tree::Xattr>> StoredXattrs(int dirfd, const std::string& name) {
-  std::string path = name.empty() ? FdPath(dirfd) + "/." : FdPath(dirfd, name);
-  std::string names;
+namespace {
+
+constexpr size_t kUsualNames = 1024;  // bytes of attribute names that one call mostly gets
+
+// `list` and `get` are listxattr(2) and getxattr(2) of one file.
+template <typename List, typename Get>
+Result<std::vector<tree::Xattr>> AllXattrs(List list, Get get) {
+  std::string names(kUsualNames, '\0');
   for (;;) {
-    ssize_t size = llistxattr(path.c_str(), nullptr, 0);
-    if (size < 0) {
-      if (errno == ENOTSUP) return std::vector<tree::Xattr>{};
-      return Errno("listxattr " + name);
+    ssize_t size = list(names.data(), names.size());
+    if (size < 0 && errno == ERANGE) {
+      size = list(nullptr, 0);
+      if (size > 0) names.resize(static_cast<size_t>(size));
+      if (size >= 0) continue;
     }
-    names.resize(static_cast<size_t>(size));
-    size = llistxattr(path.c_str(), names.data(), names.size());
-    if (size < 0 && errno == ERANGE) continue;
-    if (size < 0) return Errno("listxattr " + name);
+    if (size < 0 && errno == ENOTSUP) return std::vector<tree::Xattr>{};
+    if (size < 0) return Errno("listxattr");
     names.resize(static_cast<size_t>(size));
     break;
   }
@@ -33,12 +35,31 @@ Result<std::vector<tree::Xattr>> StoredXattrs(int dirfd, const std::string& name
     std::string key = names.c_str() + at;
     at += key.size() + 1;
     char buffer[65536];  // XATTR_SIZE_MAX
-    ssize_t size = lgetxattr(path.c_str(), key.c_str(), buffer, sizeof buffer);
+    ssize_t size = get(key.c_str(), buffer, sizeof buffer);
     if (size < 0 && errno == ENODATA) continue;
     if (size < 0) return Errno("getxattr " + key);
     all.push_back({std::move(key), std::string(buffer, static_cast<size_t>(size))});
   }
   return all;
+}
+
+}  // namespace
+
+Result<std::vector<tree::Xattr>> StoredXattrs(int dirfd, const std::string& name) {
+  std::string path = name.empty() ? FdPath(dirfd) + "/." : FdPath(dirfd, name);
+  auto all =
+      AllXattrs([&](char* names, size_t size) { return llistxattr(path.c_str(), names, size); },
+                [&](const char* key, char* value, size_t size) {
+                  return lgetxattr(path.c_str(), key, value, size);
+                });
+  if (!all) return std::unexpected(all.error().Within(name));
+  return all;
+}
+
+Result<std::vector<tree::Xattr>> StoredXattrs(int fd) {
+  return AllXattrs(
+      [&](char* names, size_t size) { return flistxattr(fd, names, size); },
+      [&](const char* key, char* value, size_t size) { return fgetxattr(fd, key, value, size); });
 }
 
 tree::Attributes AttributesOf(const struct stat& st) {

@@ -16,6 +16,7 @@ tree::Attributes AttributesOf(const struct stat& st);
 // All extended attributes of `name` in directory `dirfd` ("" for the directory itself), as stored,
 // in no order. A filesystem without them has none.
 Result<std::vector<tree::Xattr>> StoredXattrs(int dirfd, const std::string& name);
+Result<std::vector<tree::Xattr>> StoredXattrs(int fd);  // of an open file
 
 Result<std::string> ReadLinkAt(int dirfd, const std::string& name);  // readlinkat(2)
 

@@ -44,6 +44,7 @@ std::string Join(const std::string& directory, std::string_view name) {
 // One entry of an upper, with its markers taken apart.
 struct UpperEntry {
   struct stat st;
+  UniqueFd file;                    // regular files that could be opened: O_RDONLY
   std::vector<tree::Xattr> xattrs;  // the user's
   bool whiteout = false;
   bool opaque = false;
@@ -91,7 +92,13 @@ class Walker {
       entry.whiteout = true;
       return entry;
     }
-    TRY_ASSIGN(auto stored, StoredXattrs(dirfd, name));
+    // One walk to a file's name is enough for its attributes and its content.
+    if (S_ISREG(entry.st.st_mode)) {
+      auto opened = OpenAt(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      if (opened) entry.file = std::move(*opened);
+    }
+    TRY_ASSIGN(auto stored,
+               entry.file ? StoredXattrs(entry.file.get()) : StoredXattrs(dirfd, name));
     for (tree::Xattr& x : stored) {
       if (auto seen = markers::UserXattrName(x.name)) {
         entry.xattrs.push_back({std::move(*seen), std::move(x.value)});
@@ -245,8 +252,8 @@ class Walker {
   }
 
   // An entry that stands in the upper.
-  Result<> FromUpper(const std::string& path, int upper, const std::string& name,
-                     const UpperEntry& entry, Ino source, Ino base, bool covered) {
+  Result<> FromUpper(const std::string& path, int upper, const std::string& name, UpperEntry& entry,
+                     Ino source, Ino base, bool covered) {
     if (S_ISSOCK(entry.st.st_mode)) return {};
     if (S_ISDIR(entry.st.st_mode)) {
       TRY_ASSIGN(Ino child_source, SourceOf(entry, source, name));
@@ -271,7 +278,10 @@ class Walker {
         change.object = entry.metacopy->object;
         change.attr.size = entry.metacopy->size;
       } else {
-        change.open = [upper, &name] { return OpenAt(upper, name, O_RDONLY | O_NOFOLLOW); };
+        change.open = [upper, &name, &entry]() -> Result<UniqueFd> {
+          if (entry.file) return std::move(entry.file);
+          return OpenAt(upper, name, O_RDONLY | O_NOFOLLOW);
+        };
       }
     }
     if (entry.st.st_nlink > 1) {
