@@ -117,26 +117,28 @@ class BlobReader {
  private:
   Result<Blob> ReadUnnamed(const std::string& path, ByteSource& content, uint64_t size) {
     std::optional<Digest> promised = PromisedDigest(path);
-    HashingSource raw(content);
-    PeekSource peeked(raw);
+    PeekSource peeked(content);
+    HashingSource raw(peeked);
     TRY_ASSIGN(std::string_view head, peeked.Peek(kTarBlock));
     if (promised) {
       TRY_ASSIGN(auto known, KnownLayer(*promised, DetectCompression(head)));
       if (known) {
         TRY(raw.Drain());
-        TRY(Verify(raw, size, promised));
+        TRY(Verify(raw.size(), raw.digest(), size, promised));
         return *known;
       }
     }
+    if (DetectCompression(head) == Compression::kNone && LooksLikeTar(head))
+      return ReadPlainLayer(peeked, size, promised);
     if (size <= kMaxBytesBlob && (size < kTarBlock || LooksLikeJson(head)) && !LooksLikeTar(head)) {
       std::string bytes;
       for (;;) {
-        TRY_ASSIGN(std::string_view data, peeked.Next());
+        TRY_ASSIGN(std::string_view data, raw.Next());
         if (data.empty()) break;
         bytes.append(data);
       }
       if (DetectCompression(bytes) == Compression::kNone) {
-        TRY(Verify(raw, size, promised));
+        TRY(Verify(raw.size(), raw.digest(), size, promised));
         return Keep(std::move(bytes));
       }
       // Short and compressed: a layer can be that small too.
@@ -147,7 +149,18 @@ class BlobReader {
       again.data = bytes;
       return ReadLayerFrom(again, raw, size, promised);
     }
-    return ReadLayerFrom(peeked, raw, size, promised);
+    return ReadLayerFrom(raw, raw, size, promised);
+  }
+
+  // A layer as it is: its DiffID is the digest of the blob, and one hashing gives both.
+  Result<Blob> ReadPlainLayer(ByteSource& tar, uint64_t size, std::optional<Digest> promised) {
+    LayerBlob layer;
+    layer.size = size;
+    TRY_ASSIGN(layer.staged, IngestLayerTar(session_, tar));
+    layer.diff_id = layer.staged->row.diff_id;
+    layer.digest = layer.diff_id.digest;
+    TRY(Verify(static_cast<uint64_t>(layer.staged->row.tar_size), layer.digest, size, promised));
+    return layer;
   }
 
   Result<Blob> Keep(std::string bytes) {
@@ -164,7 +177,8 @@ class BlobReader {
     auto blob = ReadLayer(content, Digest(), size);
     if (!blob) return blob;
     TRY(raw.Drain());
-    TRY(Verify(raw, size, promised && !IsDiffIdName(*blob, *promised) ? promised : std::nullopt));
+    TRY(Verify(raw.size(), raw.digest(), size,
+               promised && !IsDiffIdName(*blob, *promised) ? promised : std::nullopt));
     if (auto* layer = std::get_if<LayerBlob>(&*blob)) layer->digest = raw.digest();
     return blob;
   }
@@ -227,15 +241,15 @@ class BlobReader {
     return each && whole;
   }
 
-  static Result<> Verify(HashingSource& raw, uint64_t size, std::optional<Digest> promised) {
-    if (raw.size() != size)
-      return Invalid(
-          "truncated: " + std::to_string(raw.size()) + " bytes of " + std::to_string(size),
-          EBADMSG);
-    if (promised && raw.digest() != *promised) {
-      return Invalid(
-          "content has digest " + raw.digest().ToString() + ", not the one it is named by",
-          EBADMSG);
+  // `read` bytes of the blob were read, which have this digest.
+  static Result<> Verify(uint64_t read, const Digest& digest, uint64_t size,
+                         std::optional<Digest> promised) {
+    if (read != size)
+      return Invalid("truncated: " + std::to_string(read) + " bytes of " + std::to_string(size),
+                     EBADMSG);
+    if (promised && digest != *promised) {
+      return Invalid("content has digest " + digest.ToString() + ", not the one it is named by",
+                     EBADMSG);
     }
     return {};
   }
