@@ -1,5 +1,6 @@
 #include "store/base/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
@@ -15,8 +16,13 @@ int HexValue(char c) {
 }
 
 // Fetched once: an EVP_sha256() handle is looked up again on every EVP_DigestInit_ex.
+// SHA-256 is wanted from the default provider, whatever openssl.cnf says: reading it takes longer
+// than a small commit's hashing.
 const EVP_MD* Md() {
-  static EVP_MD* md = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  static EVP_MD* md = [] {
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+    return EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  }();
   return md;
 }
 }  // namespace
