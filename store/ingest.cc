@@ -90,12 +90,6 @@ class LayerIngest : public LayerTarVisitor {
   bool has_content_ = false;
 };
 
-Result<> FsyncAt(int dirfd, const std::string& path) {
-  TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, path, O_RDONLY));
-  if (fsync(fd.get()) != 0) return Errno("fsync " + path);
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<IngestSession>> IngestSession::Begin(Store& store) {
@@ -106,13 +100,15 @@ Result<std::unique_ptr<IngestSession>> IngestSession::Begin(Store& store) {
   if (flock(dir.get(), LOCK_EX | LOCK_NB) != 0) return Errno("lock " + name);
   std::unique_ptr<IngestSession> session(
       new IngestSession(store, std::move(lease), std::move(name), std::move(dir)));
-  TRY(EnsureDir(session->dir_fd(), "objects", 0700));
   TRY_ASSIGN(session->objects_,
              ObjectStaging::Create(store.objects(), store.root_fd(), session->dir_fd()));
   return session;
 }
 
-IngestSession::~IngestSession() { (void)RemoveTree(store_.root_fd(), name_); }
+IngestSession::~IngestSession() {
+  objects_.reset();  // nothing is written any more
+  (void)RemoveTree(store_.root_fd(), name_);
+}
 
 Result<std::string> IngestSession::NewLayerFolder() {
   std::string folder = "layer-" + std::to_string(folders_++);
@@ -120,10 +116,7 @@ Result<std::string> IngestSession::NewLayerFolder() {
   return folder;
 }
 
-Result<> IngestSession::PublishLayer(const StagedLayer& layer) {
-  TRY(FsyncAt(dir_.get(), layer.folder + "/tree"));
-  TRY(FsyncAt(dir_.get(), layer.folder + "/recipe"));
-  TRY(FsyncDir(dir_.get(), layer.folder));
+Result<> IngestSession::NameLayer(const StagedLayer& layer) {
   std::string to = LayerStore::FolderOf(layer.row.diff_id);
   if (renameat(dir_.get(), layer.folder.c_str(), store_.root_fd(), to.c_str()) == 0) return {};
   if (errno != ENOTEMPTY && errno != EEXIST)
@@ -140,17 +133,30 @@ Result<> IngestSession::PublishLayer(const StagedLayer& layer) {
 Result<> IngestSession::Publish(std::span<const StagedLayer> layers,
                                 const std::function<Result<>()>& record) {
   TRY(FaultPoint("store.publish"));
-  TRY(objects_->Publish());
-  bool any = false;
+  std::vector<const StagedLayer*> added;
   for (const StagedLayer& layer : layers) {
     TRY_ASSIGN(auto known, store_.catalog().FindLayer(layer.row.diff_id));
     // Known and whole; a folder that was damaged since is exchanged for this one.
     if (known && store_.layers().IsReadable(layer.row.diff_id)) continue;
-    TRY(PublishLayer(layer));
-    any = true;
+    added.push_back(&layer);
   }
-  if (any) TRY(FsyncDir(store_.root_fd(), "layers"));
+
+  SyncSet set(dir_.get());
+  TRY(objects_->AddContents(set));
+  for (const StagedLayer* layer : added) {
+    for (const char* file : {"/tree", "/recipe", ""}) set.Add(dir_.get(), layer->folder + file);
+  }
+  TRY(set.Sync());
+  TRY(FaultPoint("store.contents_synced"));
+
+  TRY(objects_->Name());
+  for (const StagedLayer* layer : added) TRY(NameLayer(*layer));
   TRY(FaultPoint("store.layers_named"));
+  objects_->AddNames(set);
+  if (!added.empty()) set.Add(store_.root_fd(), "layers");
+  TRY(set.Sync());
+  TRY(FaultPoint("store.names_synced"));
+
   TRY(store_.catalog().InTransaction([&]() -> Result<> {
     for (const StagedLayer& layer : layers) TRY(store_.catalog().PutLayer(layer.row));
     TRY(record());

@@ -50,7 +50,7 @@ class IngestSession {
  private:
   IngestSession(Store& store, WorkLease lease, std::string name, UniqueFd dir)
       : store_(store), lease_(std::move(lease)), name_(std::move(name)), dir_(std::move(dir)) {}
-  Result<> PublishLayer(const StagedLayer& layer);
+  Result<> NameLayer(const StagedLayer& layer);
 
   Store& store_;
   WorkLease lease_;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
@@ -17,7 +18,9 @@ namespace {
 constexpr size_t kMaxBuffered =
     1 << 20;                            // contents up to this are hashed before anything is written
 constexpr size_t kReadPiece = 1 << 20;  // bytes per read of a large file
-constexpr size_t kSyncSingly = 8;  // up to so many files are synced one by one, more by one syncfs
+constexpr size_t kBatchContents = 128;  // contents given to the worker at a time, or
+constexpr size_t kBatchBytes = 1 << 20;   // so many bytes
+constexpr uint64_t kWriteBack = 8 << 20;  // of a large content, written and on its way to the disk
 constexpr mode_t kObjectMode = 0444;
 
 std::string FolderOf(const ObjectId& id) { return "objects/" + id.Hex().substr(0, 2); }
@@ -105,7 +108,13 @@ Result<> ObjectStaging::Write(uint64_t offset, std::string_view data) {
     buffer_.append(data);
     return {};
   }
-  return PwriteAll(spill_.get(), data, offset);
+  TRY(PwriteAll(spill_.get(), data, offset));
+  // On its way to the disk while the rest is read, or all of it would be waited for in the end.
+  if (uint64_t from = offset / kWriteBack * kWriteBack; end_ - from >= kWriteBack) {
+    sync_file_range(spill_.get(), static_cast<off_t>(from), static_cast<off_t>(end_ - from),
+                    SYNC_FILE_RANGE_WRITE);
+  }
+  return {};
 }
 
 Result<ObjectId> ObjectStaging::Finish(uint64_t size) {
@@ -115,33 +124,66 @@ Result<ObjectId> ObjectStaging::Finish(uint64_t size) {
     hash_.UpdateZeros(size - end_);
   }
   ObjectId id(hash_.Finish());
-  if (size == 0 || Known(id)) {
-    spill_.Reset();
-    return id;
-  }
-  if (!spill_) {
-    TRY_ASSIGN(spill_, NewFile());
-    TRY(WriteAll(spill_.get(), buffer_));
-  }
-  TRY(Keep(id, std::move(spill_)));
+  if (size == 0) return id;
+  TRY(Stage({id, std::move(buffer_), std::move(spill_)}));
   return id;
 }
 
-bool ObjectStaging::Known(const ObjectId& id) {
-  if (faccessat(dir_fd_, id.Hex().c_str(), F_OK, 0) == 0) return true;
-  if (!store_.Has(id)) return false;
-  folders_.insert(FolderOf(id));
+Result<> ObjectStaging::Stage(Content content) {
+  // A descriptor is worth a batch.
+  batch_bytes_ += content.file ? kBatchBytes : content.bytes.size();
+  batch_.push_back(std::move(content));
+  if (batch_.size() < kBatchContents && batch_bytes_ < kBatchBytes) return {};
+  TRY(worker_.Give([this, batch = std::exchange(batch_, {})]() mutable -> Result<> {
+    for (Content& c : batch) TRY(Keep(c));
+    return {};
+  }));
+  batch_bytes_ = 0;
+  return {};
+}
+
+Result<> ObjectStaging::Settle() {
+  TRY(worker_.Finish());
+  for (Content& c : batch_) TRY(Keep(c));
+  batch_.clear();
+  batch_bytes_ = 0;
+  return {};
+}
+
+Result<> ObjectStaging::Keep(Content& content) {
+  if (store_.Has(content.id)) {
+    folders_.insert(FolderOf(content.id));
+    return {};
+  }
+  TRY_ASSIGN(bool is_new, content.file ? LinkNew(content) : WriteNew(content));
+  if (is_new) staged_.push_back(content.id);
+  content.file.Reset();
+  return {};
+}
+
+// False: the name is there, and so is its content.
+Result<bool> ObjectStaging::WriteNew(const Content& content) {
+  std::string name = content.id.Hex();
+  auto file = OpenAt(dir_fd_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kObjectMode);
+  if (!file) {
+    if (file.error().code() == EEXIST) return false;
+    return std::unexpected(file.error());
+  }
+  if (auto written = WriteAll(file->get(), content.bytes); !written) {
+    unlinkat(dir_fd_, name.c_str(), 0);  // a name says that the content is whole
+    return std::unexpected(written.error());
+  }
   return true;
 }
 
-Result<> ObjectStaging::Keep(const ObjectId& id, UniqueFd file) {
-  if (linkat(AT_FDCWD, FdPath(file.get()).c_str(), dir_fd_, id.Hex().c_str(), AT_SYMLINK_FOLLOW) !=
-      0) {
-    if (errno == EEXIST) return {};
-    return Errno("link object " + id.Hex());
+Result<bool> ObjectStaging::LinkNew(const Content& content) {
+  std::string name = content.id.Hex();
+  if (linkat(AT_FDCWD, FdPath(content.file.get()).c_str(), dir_fd_, name.c_str(),
+             AT_SYMLINK_FOLLOW) == 0) {
+    return true;
   }
-  staged_.push_back(id);
-  return {};
+  if (errno == EEXIST) return false;
+  return Errno("link object " + name);
 }
 
 Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
@@ -159,7 +201,7 @@ Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
       from = spill_.get();
     }
   }
-  std::unique_ptr<char[]> piece(new char[kReadPiece]);
+  std::unique_ptr<char[]> piece(new char[std::min<uint64_t>(kReadPiece, size)]);
   for (uint64_t at = 0; at < size;) {
     size_t want = static_cast<size_t>(std::min<uint64_t>(kReadPiece, size - at));
     TRY_ASSIGN(size_t got, PreadUpTo(from, piece.get(), want, at));
@@ -179,17 +221,15 @@ Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
   return Finish(size);
 }
 
-Result<> ObjectStaging::Publish() {
-  if (staged_.empty() && folders_.empty()) return {};
-  if (staged_.size() > kSyncSingly) {
-    if (syncfs(dir_fd_) != 0) return Errno("syncfs");
-  } else {
-    for (const ObjectId& id : staged_) {
-      TRY_ASSIGN(UniqueFd fd, OpenAt(dir_fd_, id.Hex(), O_RDONLY));
-      if (fsync(fd.get()) != 0) return Errno("fsync object");
-    }
-  }
-  TRY(FaultPoint("store.objects_synced"));
+Result<> ObjectStaging::AddContents(SyncSet& set) {
+  TRY(Settle());
+  for (const ObjectId& id : staged_) set.Add(dir_fd_, id.Hex());
+  return {};
+}
+
+Result<> ObjectStaging::Name() {
+  // In the order of their names: a directory's blocks are found again while they are in use.
+  std::sort(staged_.begin(), staged_.end());
   for (const ObjectId& id : staged_) {
     std::string to = ObjectStore::PathOf(id);
     if (renameat(dir_fd_, id.Hex().c_str(), root_fd_, to.c_str()) == 0) continue;
@@ -198,17 +238,15 @@ Result<> ObjectStaging::Publish() {
     if (renameat(dir_fd_, id.Hex().c_str(), root_fd_, to.c_str()) != 0)
       return Errno("publish object " + id.Hex());
   }
-  TRY(FaultPoint("store.objects_named"));
+  return FaultPoint("store.objects_named");
+}
+
+void ObjectStaging::AddNames(SyncSet& set) {
   for (const ObjectId& id : staged_) folders_.insert(FolderOf(id));
-  if (folders_.size() > kSyncSingly) {
-    if (syncfs(dir_fd_) != 0) return Errno("syncfs");
-  } else {
-    for (const std::string& folder : folders_) TRY(FsyncDir(root_fd_, folder));
-    TRY(FsyncDir(root_fd_, "objects"));
-  }
+  for (const std::string& folder : folders_) set.Add(root_fd_, folder);
+  if (!folders_.empty()) set.Add(root_fd_, "objects");
   staged_.clear();
   folders_.clear();
-  return {};
 }
 
 }  // namespace veneer

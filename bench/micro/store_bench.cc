@@ -30,7 +30,12 @@ void ObjectWrite(benchmark::State& state) {
       Must(staging->Write(0, content));
       Must(staging->Finish(content.size()));
     }
-    Must(staging->Publish());
+    SyncSet set(dir.get());
+    Must(staging->AddContents(set));
+    Must(set.Sync());
+    Must(staging->Name());
+    staging->AddNames(set);
+    Must(set.Sync());
   }
   state.SetItemsProcessed(number);
   state.SetBytesProcessed(number * state.range(0));

@@ -40,7 +40,7 @@ killed_at() {
 
 # ---- at each step of publishing ------------------------------------------------------------------
 small=$(small_image)
-for point in store.publish store.objects_synced store.objects_named store.layers_named store.before_commit store.committed; do
+for point in store.publish store.contents_synced store.objects_named store.layers_named store.names_synced store.before_commit store.committed; do
   status=$(killed_at $point)
   ((status == 137)) || fail "VENEER_FAULTS=$point=kill: the load exits $status instead of being killed"
   expect_sound

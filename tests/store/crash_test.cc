@@ -83,9 +83,10 @@ TEST_P(CrashTest, ARepeatedLoadNeedsNoSweep) {
 
 INSTANTIATE_TEST_SUITE_P(Publish, CrashTest,
                          ::testing::Values(CrashPoint{"store.publish", false},
-                                           CrashPoint{"store.objects_synced", false},
+                                           CrashPoint{"store.contents_synced", false},
                                            CrashPoint{"store.objects_named", false},
                                            CrashPoint{"store.layers_named", false},
+                                           CrashPoint{"store.names_synced", false},
                                            CrashPoint{"store.before_commit", false},
                                            CrashPoint{"store.committed", true}),
                          [](const auto& point) {

@@ -22,6 +22,14 @@ class ObjectStoreTest : public test::StoreTest {
     Must(staging_->Write(0, content));
     return Must(staging_->Finish(content.size()));
   }
+  Result<> Publish() {
+    SyncSet set(dir_.get());
+    TRY(staging_->AddContents(set));
+    TRY(set.Sync());
+    TRY(staging_->Name());
+    staging_->AddNames(set);
+    return set.Sync();
+  }
   std::string Content(const ObjectId& id) {
     return Must(ReadFileAt(store().root_fd(), ObjectStore::PathOf(id), 64 << 20));
   }
@@ -39,7 +47,7 @@ class ObjectStoreTest : public test::StoreTest {
 TEST_F(ObjectStoreTest, NamesAContentByItsDigest) {
   ObjectId id = Add("hello");
   EXPECT_EQ(id, ObjectOf("hello"));
-  ASSERT_OK(staging_->Publish());
+  ASSERT_OK(Publish());
   EXPECT_EQ(ObjectStore::PathOf(id),
             "objects/2c/f24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e7"
             "3043362938b9824");
@@ -49,24 +57,54 @@ TEST_F(ObjectStoreTest, NamesAContentByItsDigest) {
 TEST_F(ObjectStoreTest, ShowsNothingBeforePublish) {
   ObjectId id = Add("hello");
   EXPECT_FALSE(store().objects().Has(id));
-  ASSERT_OK(staging_->Publish());
+  ASSERT_OK(Publish());
   EXPECT_TRUE(store().objects().Has(id));
   EXPECT_EQ(StagedFiles(), 0u);
 }
 
 TEST_F(ObjectStoreTest, KeepsObjectsReadOnly) {
   ObjectId id = Add("hello");
-  ASSERT_OK(staging_->Publish());
+  ASSERT_OK(Publish());
   EXPECT_EQ(Must(StatAt(store().root_fd(), ObjectStore::PathOf(id), 0)).st_mode, S_IFREG | 0444u);
 }
 
 TEST_F(ObjectStoreTest, StagesAKnownContentOnce) {
+  SyncSet set(dir_.get());
   Add("same");
   Add("same");
+  ASSERT_OK(staging_->AddContents(set));
   EXPECT_EQ(StagedFiles(), 1u);
-  ASSERT_OK(staging_->Publish());
+  ASSERT_OK(Publish());
   Add("same");
+  ASSERT_OK(staging_->AddContents(set));
   EXPECT_EQ(StagedFiles(), 0u);
+}
+
+TEST_F(ObjectStoreTest, WritesManyContentsWhileMoreAreAdded) {
+  constexpr int kMany = 1000;
+  std::vector<ObjectId> added;
+  added.reserve(kMany);
+  for (int i = 0; i < kMany; ++i) added.push_back(Add("content " + std::to_string(i % 700)));
+  EXPECT_GT(StagedFiles(), 0u) << "nothing is written before the end";
+  ASSERT_OK(Publish());
+  EXPECT_EQ(StagedFiles(), 0u);
+  EXPECT_EQ(FilesIn("objects").size(), 700u);
+  for (int i = 0; i < kMany; ++i)
+    EXPECT_EQ(Content(added[static_cast<size_t>(i)]), "content " + std::to_string(i % 700));
+}
+
+TEST_F(ObjectStoreTest, AContentThatCouldNotBeWrittenStopsThePublishing) {
+  // The directory goes away under the writer, as a full disk would stop it.
+  std::filesystem::remove(base_ + "/staging");
+  for (int i = 0; i < 300; ++i) {
+    staging_->Begin();
+    ASSERT_OK(staging_->Write(0, "content " + std::to_string(i)));
+    if (!staging_->Finish(9)) break;
+  }
+  SyncSet set(dir_.get());
+  auto staged = staging_->AddContents(set);
+  ASSERT_FALSE(staged);
+  EXPECT_EQ(staged.error().code(), ENOENT);
 }
 
 TEST_F(ObjectStoreTest, TheEmptyContentIsNoFile) {
@@ -83,7 +121,7 @@ TEST_F(ObjectStoreTest, LeavesHolesAsHoles) {
   ASSERT_OK(staging_->Write(1 << 20, "data"));
   ObjectId id = Must(staging_->Finish(kSize));
   EXPECT_EQ(id, ObjectOf(whole)) << "holes count as zeros";
-  ASSERT_OK(staging_->Publish());
+  ASSERT_OK(Publish());
   EXPECT_TRUE(Content(id) == whole);
   EXPECT_LT(Must(store().objects().AllocatedBytes(id)), 256u << 10);
 }
@@ -98,8 +136,18 @@ TEST_F(ObjectStoreTest, WritesLargeContentsInPieces) {
   }
   ObjectId id = Must(staging_->Finish(whole.size()));
   EXPECT_EQ(id, ObjectOf(whole));
-  ASSERT_OK(staging_->Publish());
+  ASSERT_OK(Publish());
   EXPECT_TRUE(Content(id) == whole);
+}
+
+TEST_F(ObjectStoreTest, AContentThatWasGivenUpLeavesNothing) {
+  for (const std::string& given_up : {std::string("part"), std::string(3 << 20, 'x')}) {
+    staging_->Begin();
+    ASSERT_OK(staging_->Write(0, given_up));
+    EXPECT_EQ(Add("hello"), ObjectOf("hello"));
+  }
+  ASSERT_OK(Publish());
+  EXPECT_EQ(FilesIn("objects").size(), 1u);
 }
 
 TEST_F(ObjectStoreTest, AddsAFileAndTeesItsBytes) {
@@ -128,7 +176,7 @@ TEST_F(ObjectStoreTest, AFileThatGotShorterReadsAsZeros) {
 
 TEST_F(ObjectStoreTest, ListsWhatIsThere) {
   std::vector<ObjectId> added = {Add("a"), Add("b"), Add("c")};
-  ASSERT_OK(staging_->Publish());
+  ASSERT_OK(Publish());
   std::vector<ObjectId> seen;
   ASSERT_OK(store().objects().ForEach([&](const ObjectId& id) -> Result<> {
     seen.push_back(id);
