@@ -63,9 +63,15 @@ Result<> Overlay::MergeUpper(const InodePtr& dir, std::vector<Listing::Item>& it
     }
   }
   places.clear();
-  size_t index = 0;
-  std::erase_if(items,
-                [&](const Listing::Item&) { return index < hidden.size() && hidden[index++]; });
+  if (!hidden.empty()) {
+    size_t kept = 0;
+    for (size_t i = 0; i < hidden.size(); ++i) {
+      if (hidden[i]) continue;
+      if (kept != i) items[kept] = std::move(items[i]);
+      ++kept;
+    }
+    items.resize(kept);
+  }
   std::sort(added.begin(), added.end(), [](const Listing::Item& a, const Listing::Item& b) {
     return std::tie(a.place, a.entry.name) < std::tie(b.place, b.entry.name);
   });

@@ -5,9 +5,9 @@
 // directory goes on where another one stopped. Names of the lower are at their place in the lower's
 // listing, which keeps the order their files are stored in; others behind, at a hash of the name.
 //
-// A position is a place and when it was listed. The kernel caches listings, and goes on in its cache
-// where that has the position in question: it may have begun it before a change, for a reader who
-// never came to the end, and add to it later. What was listed since then has other positions.
+// A position is a place and when it was listed. The kernel caches listings, and goes on in its
+// cache where that has the position in question: it may have begun it before a change, for a reader
+// who never came to the end, and add to it later. What was listed since then has other positions.
 #pragma once
 
 #include <array>

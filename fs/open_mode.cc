@@ -55,9 +55,12 @@ OpenModes::Closed OpenModes::Close(NodeId node, bool writable, bool passthrough)
     return closed;
   }
   State& state = it->second;
-  if (writable && state.writers > 0 && --state.writers == 0) {
-    bool known = std::exchange(state.known_unseen, false);
-    closed.last_writer = passthrough && !known;
+  if (writable && state.writers > 0) {
+    --state.writers;
+    if (state.writers == 0) {
+      bool known = std::exchange(state.known_unseen, false);
+      closed.last_writer = passthrough && !known;
+    }
   }
   if (--state.handles == 0) {
     closed.backing_id = std::exchange(state.backing_id, 0);
