@@ -16,6 +16,12 @@
 
 namespace veneer::fs {
 
+namespace {
+
+constexpr size_t kMostKept = 4096;  // items of a listing that was read to its end
+
+}  // namespace
+
 // The upper's entry `entry` of `dir`; nullopt where it does not show.
 Result<std::optional<DirItem>> Overlay::UpperItem(Inode& dir, const struct dirent& entry) {
   std::string name = entry.d_name;
@@ -122,7 +128,10 @@ Result<> Overlay::ReadDir(NodeId node, uint64_t offset, const VisitDir& visit) {
     TRY_ASSIGN(listing, List(dir));
     listings_.Put(node, listing);
   }
-  for (auto it = listing->Behind(offset); it != listing->items.end(); ++it) {
+  auto it = listing->Behind(offset);
+  // The kernel has it all now, and most likely asks no more.
+  if (it == listing->items.end() && listing->items.size() > kMostKept) listings_.Drop(node);
+  for (; it != listing->items.end(); ++it) {
     if (!visit(it->entry, listing->PositionOf(*it))) break;
   }
   return {};
