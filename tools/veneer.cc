@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/build/cmd_build.h"
 #include "tools/commands.h"
 #include "tools/context.h"
 
@@ -18,6 +19,7 @@ namespace {
 void AddImageGroup(CLI::App& app, Context& context) {
   CLI::App* image = app.add_subcommand("image", "Manage images")->require_subcommand(1);
   AddImages(*image, context, "ls");
+  build::AddBuild(*image, context);
   AddLoad(*image, context);
   AddSave(*image, context);
   AddImport(*image, context);
@@ -100,6 +102,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough(false);
 
+  build::AddBuild(app, context);
   AddLoad(app, context);
   AddSave(app, context);
   AddImport(app, context);

@@ -1,0 +1,108 @@
+#include "tools/build/dockerfile_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <string_view>
+
+#include "store/base/unique_fd.h"
+#include "tools/build/text.h"
+
+namespace veneer::build {
+namespace {
+
+constexpr size_t kMaxSize = 16 << 20;
+
+Result<std::string> ReadAll(int fd, const std::string& name) {
+  std::string text;
+  std::array<char, 65536> buffer;
+  while (true) {
+    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Errno("read " + name);
+    if (got == 0) return text;
+    text.append(buffer.data(), static_cast<size_t>(got));
+    if (text.size() > kMaxSize) return Invalid(name + ": larger than 16 MiB", EFBIG);
+  }
+}
+
+Result<std::string> ReadFile(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return Errno("open " + path);
+  struct stat status;
+  if (fstat(fd.get(), &status) != 0) return Errno("stat " + path);
+  if (S_ISDIR(status.st_mode)) return Fail(EISDIR, "read " + path);
+  return ReadAll(fd.get(), path);
+}
+
+// The file, or nothing if there is none.
+Result<std::optional<std::string>> ReadIfThere(const std::string& path) {
+  Result<std::string> text = ReadFile(path);
+  if (text) return std::move(*text);
+  if (text.error().code() == ENOENT || text.error().code() == ENOTDIR) return std::nullopt;
+  return std::unexpected(text.error());
+}
+
+bool IsRemote(std::string_view context) {
+  for (const std::string_view prefix : {"http://", "https://", "git://", "ssh://", "git@"}) {
+    if (context.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+Result<> ReadIgnoreFile(const std::string& dockerfile, const std::string& context,
+                        std::string& text) {
+  if (!dockerfile.empty()) {
+    TRY_ASSIGN(std::optional<std::string> own, ReadIfThere(dockerfile + ".dockerignore"));
+    if (own) {
+      text = std::move(*own);
+      return {};
+    }
+  }
+  TRY_ASSIGN(std::optional<std::string> common,
+             ReadIfThere((std::filesystem::path(context) / ".dockerignore").string()));
+  text = std::move(common).value_or("");
+  return {};
+}
+
+}  // namespace
+
+Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string& context) {
+  if (IsRemote(context)) return Invalid("a remote build context is not supported yet: " + context);
+  DockerfileFile out;
+  if (file == "-" || context == "-") {
+    if (!file.empty() && file != "-")
+      return Invalid("a build context on standard input is not supported yet");
+    out.name = "Dockerfile";
+    TRY_ASSIGN(out.text, ReadAll(STDIN_FILENO, "standard input"));
+    constexpr size_t kTarMagic = 257;
+    if (out.text.size() > kTarMagic + 5 && out.text.compare(kTarMagic, 5, "ustar") == 0)
+      return Invalid("a build context on standard input is not supported yet");
+    if (context != "-") TRY(ReadIgnoreFile("", context, out.ignore_text));
+  } else {
+    struct stat status;
+    if (stat(context.c_str(), &status) != 0) return Errno("build context " + context);
+    if (!S_ISDIR(status.st_mode)) return Fail(ENOTDIR, "build context " + context);
+    const auto in_context = [&](const char* name) {
+      return CleanPath((std::filesystem::path(context) / name).string());
+    };
+    std::string path = file.empty() ? in_context("Dockerfile") : file;
+    TRY_ASSIGN(std::optional<std::string> text, ReadIfThere(path));
+    if (!text && file.empty()) {
+      TRY_ASSIGN(text, ReadIfThere(in_context("dockerfile")));
+      if (text) path = in_context("dockerfile");
+    }
+    if (!text) return Fail(ENOENT, "open " + path);
+    out.name = path;
+    out.text = std::move(*text);
+    TRY(ReadIgnoreFile(path, context, out.ignore_text));
+  }
+  if (out.text.empty()) return Invalid("the Dockerfile cannot be empty");
+  return out;
+}
+
+}  // namespace veneer::build
