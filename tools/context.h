@@ -33,6 +33,9 @@ class Context {
   // One line on standard error, "veneer: …": control bytes of names and the like come as \xNN.
   static void Complain(const std::string& line);
 
+  // The program's exit status will tell of a failure that has had its say.
+  void Fail() { failed_ = true; }
+
   // The exit status, once the command has run: 0 or kExitError.
   int Finish();
 

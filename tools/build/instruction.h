@@ -12,6 +12,7 @@
 
 #include "tools/build/ast.h"
 #include "tools/build/error.h"
+#include "tools/build/run_mount.h"
 
 namespace veneer::build {
 
@@ -100,6 +101,7 @@ struct RunInstruction {
   std::vector<Heredoc> heredocs;
   std::vector<std::string> mounts;         // values of --mount, for ParseRunMount
   std::vector<std::string> mount_sources;  // `from` of each; empty: none
+  std::vector<RunMount> expanded_mounts;   // filled in when variables are expanded
   std::vector<std::string> devices;
   std::string network = "default";   // or none, host
   std::string security = "sandbox";  // or insecure

@@ -7,7 +7,7 @@ namespace veneer::build {
 
 struct LintRule {
   std::string_view name;
-  std::string_view page;  // of its documentation, below LintRuleUrl's
+  std::string_view page;  // of its documentation, below docs.docker.com/go/dockerfile/rule/
   bool experimental = false;
 };
 
