@@ -44,7 +44,7 @@ class ObjectStore {
 // call; nothing is published then.
 class ObjectStaging {
  public:
-  // Stages below directory `dir_fd` (borrowed), which belongs to this ingest alone.
+  // Stages below directory `dir_fd`, which belongs to this ingest alone. All three are borrowed.
   static Result<std::unique_ptr<ObjectStaging>> Create(const ObjectStore& store, int root_fd,
                                                        int dir_fd);
 

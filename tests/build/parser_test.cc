@@ -201,6 +201,7 @@ TEST(DockerfileParser, CountsLines) {
   const ParsedDockerfile parsed =
       ParseDockerfile("# c\n\nFROM a\nRUN b \\\n  # d\n  c\nRUN <<E\nx\nE\n\nCMD d").value();
   std::vector<Lines> lines;
+  lines.reserve(parsed.root.children.size());
   for (const Node& node : parsed.root.children) lines.push_back(node.lines);
   EXPECT_EQ(lines, (std::vector<Lines>{{3, 3}, {4, 6}, {7, 9}, {11, 11}}));
 }

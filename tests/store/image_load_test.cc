@@ -232,6 +232,18 @@ TEST_F(ImageLoadTest, CompressedLayersNamedByTheirDiffIdLoadTwice) {
   }
 }
 
+TEST_F(ImageLoadTest, ALayerThatIsNotWhatItsNamePromisesIsRefused) {
+  std::string layer = MakeTar({{.path = "a", .content = "content"}});
+  for (const std::string& stored : {layer, Gzip(layer)}) {
+    std::string name = Digest::Of("another").Hex() + ".tar";
+    std::string tar = MakeTar(
+        {{.path = name, .content = stored},
+         {.path = "c", .content = MakeConfig({DiffId(Digest::Of(layer))})},
+         {.path = "manifest.json", .content = R"([{"Config":"c","Layers":[")" + name + "\"]}]"}});
+    EXPECT_THAT(Refusal(tar), HasSubstr("not the one it is named by"));
+  }
+}
+
 TEST_F(ImageLoadTest, LoadingAgainBringsBackWhatTheStoreLost) {
   const std::string content(5000, 'x');
   std::string layer = MakeTar({{.path = "a", .content = content}});

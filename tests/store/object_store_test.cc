@@ -16,6 +16,10 @@ class ObjectStoreTest : public test::StoreTest {
     dir_ = Must(OpenAt(AT_FDCWD, base_ + "/staging", O_RDONLY | O_DIRECTORY));
     staging_ = Must(ObjectStaging::Create(store().objects(), store().root_fd(), dir_.get()));
   }
+  void TearDown() override {
+    staging_.reset();  // its thread may still be at work in the store
+    StoreTest::TearDown();
+  }
 
   ObjectId Add(std::string_view content) {
     staging_->Begin();
@@ -80,6 +84,14 @@ TEST_F(ObjectStoreTest, StagesAKnownContentOnce) {
   EXPECT_EQ(StagedFiles(), 0u);
 }
 
+TEST_F(ObjectStoreTest, StagesAKnownLargeContentOnce) {
+  std::string large(3 << 20, 'x');
+  Add(large);
+  Add(large);
+  ASSERT_OK(Publish());
+  EXPECT_EQ(FilesIn("objects").size(), 1u);
+}
+
 TEST_F(ObjectStoreTest, WritesManyContentsWhileMoreAreAdded) {
   constexpr int kMany = 1000;
   std::vector<ObjectId> added;
@@ -96,11 +108,10 @@ TEST_F(ObjectStoreTest, WritesManyContentsWhileMoreAreAdded) {
 TEST_F(ObjectStoreTest, AContentThatCouldNotBeWrittenStopsThePublishing) {
   // The directory goes away under the writer, as a full disk would stop it.
   std::filesystem::remove(base_ + "/staging");
-  for (int i = 0; i < 300; ++i) {
-    staging_->Begin();
-    ASSERT_OK(staging_->Write(0, "content " + std::to_string(i)));
-    if (!staging_->Finish(9)) break;
-  }
+  std::string content(1 << 20, 'x');  // which goes to the writer at once
+  staging_->Begin();
+  ASSERT_OK(staging_->Write(0, content));
+  ASSERT_OK(staging_->Finish(content.size()));
   SyncSet set(dir_.get());
   auto staged = staging_->AddContents(set);
   ASSERT_FALSE(staged);
