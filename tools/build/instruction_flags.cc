@@ -18,6 +18,7 @@ Result<InstructionFlags> InstructionFlags::Parse(std::span<const std::string> wo
     const auto found = known.find(name);
     if (found == known.end()) {
       std::vector<std::string> names;
+      names.reserve(known.size());
       for (const auto& [known_name, kind] : known) names.push_back(known_name);
       return Invalid("unknown flag: " + flag + DidYouMean(name, names, true));
     }
