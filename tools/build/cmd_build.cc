@@ -99,10 +99,13 @@ void AddBuild(CLI::App& parent, tools::Context& context) {
   c->add_option("-f,--file", flags->file,
                 "Dockerfile, or - for standard input (default: CONTEXT/Dockerfile)");
   c->add_option("--target", flags->target, "Stage to look at, and what it needs (default: all)");
-  c->add_option("--build-arg", flags->build_args, "Value of an ARG: NAME=VALUE, or NAME alone");
-  c->add_option("--build-context", flags->contexts, "Named context: NAME=VALUE");
+  c->add_option("--build-arg", flags->build_args, "Value of an ARG: NAME=VALUE, or NAME alone")
+      ->allow_extra_args(false);
+  c->add_option("--build-context", flags->contexts, "Named context: NAME=VALUE")
+      ->allow_extra_args(false);
   c->add_option("--platform", flags->platform, "Platform of the image (default: the host's)");
-  c->add_option("-t,--tag", flags->tags, "Name of the image (for when building is there)");
+  c->add_option("-t,--tag", flags->tags, "Name of the image (for when building is there)")
+      ->allow_extra_args(false);
   CLI::Option* check = c->add_flag(
       "--check", flags->check, "Warn of what is better avoided, by BuildKit's rules; exit 1 if so");
   c->add_flag("--print-ast", flags->print_ast,

@@ -215,6 +215,7 @@ class StageGraphBuilder {
       return {};
     }
     std::vector<std::string> names;
+    names.reserve(graph_.stages_.size());
     for (const StageNode& node : graph_.stages_) names.push_back(node.title);
     return std::unexpected(DockerfileError("target stage " + tools::GoQuote(options_.target) +
                                                " could not be found" +
