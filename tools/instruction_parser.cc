@@ -49,8 +49,9 @@ Instruction ParseInstruction(std::string_view line) {
   return instruction;
 }
 
-// Words between white space, where quotes and backslashes keep white space from counting.
-std::vector<std::string> SplitQuoted(std::string_view text) {
+}  // namespace
+
+std::vector<std::string> SplitQuoted(std::string_view text, char escape) {
   std::vector<std::string> words;
   std::string word;
   bool quoted = false;  // a word of nothing but quotes is a word
@@ -60,15 +61,21 @@ std::vector<std::string> SplitQuoted(std::string_view text) {
     word.clear();
     quoted = false;
   };
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quote == '\0' && IsSpace(c)) {
+  for (size_t pos = 0; pos < text.size();) {
+    const Rune rune = DecodeRune(text, pos);
+    const std::string_view bytes = text.substr(pos, rune.size);
+    pos += rune.size;
+    if (quote == '\0' && rune.valid && IsSpaceRune(rune.value)) {
       finish();
       continue;
     }
-    if (c == '\\' && quote != '\'') {
-      if (i + 1 == text.size()) break;
-      word += text.substr(i++, 2);
+    const char c = bytes.front();
+    if (c == escape && quote != '\'') {
+      if (pos == text.size()) break;  // nothing to escape
+      const size_t next = DecodeRune(text, pos).size;
+      word += c;
+      word += text.substr(pos, next);
+      pos += next;
       continue;
     }
     if (quote != '\0') {
@@ -77,13 +84,11 @@ std::vector<std::string> SplitQuoted(std::string_view text) {
       quote = c;
       quoted = true;
     }
-    word.push_back(c);
+    word += bytes;
   }
   finish();
   return words;
 }
-
-}  // namespace
 
 std::vector<Instruction> SplitInstructions(std::span<const std::string> text) {
   std::vector<Instruction> instructions;
@@ -135,7 +140,7 @@ std::vector<std::string> SplitFields(std::string_view arguments) {
 
 Result<std::vector<NameValue>> ParseNameValues(std::string_view instruction,
                                                std::string_view arguments) {
-  const std::vector<std::string> words = SplitQuoted(arguments);
+  const std::vector<std::string> words = SplitQuoted(arguments, '\\');
   std::vector<NameValue> pairs;
   if (words.empty()) return Invalid(std::string(instruction) + " requires at least one argument");
   if (!words.front().contains('=')) {

@@ -30,6 +30,9 @@ Result<std::optional<std::vector<std::string>>> ParseExecForm(std::string_view a
 // Words between white space.
 std::vector<std::string> SplitFields(std::string_view arguments);
 
+// The same, where quotes and `escape` keep white space from counting. Both stay in the words.
+std::vector<std::string> SplitQuoted(std::string_view text, char escape);
+
 // NAME=value pairs, which may be quoted, or the old form of one name, white space, and a value up
 // to the end. Quotes and backslashes are kept. `instruction` is for messages: "ENV must have two
 // arguments".

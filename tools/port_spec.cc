@@ -5,16 +5,9 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cstdint>
-#include <optional>
 
 namespace veneer::tools {
 namespace {
-
-struct Range {
-  uint16_t first;
-  uint16_t last;
-};
 
 std::optional<uint16_t> ParsePort(std::string_view text) {
   uint16_t port = 0;
@@ -23,16 +16,16 @@ std::optional<uint16_t> ParsePort(std::string_view text) {
   return port;
 }
 
-std::optional<Range> ParseRange(std::string_view text) {
+}  // namespace
+
+std::optional<PortRange> ParsePortRange(std::string_view text) {
   const size_t dash = text.find('-');
   const std::optional<uint16_t> first = ParsePort(text.substr(0, dash));
   const std::optional<uint16_t> last =
       dash == std::string_view::npos ? first : ParsePort(text.substr(dash + 1));
   if (!first || !last || *last < *first) return std::nullopt;
-  return Range{*first, *last};
+  return PortRange{*first, *last};
 }
-
-}  // namespace
 
 Result<std::vector<std::string>> ParsePorts(std::string_view spec) {
   std::string_view ports = spec;
@@ -50,9 +43,10 @@ Result<std::vector<std::string>> ParsePorts(std::string_view spec) {
       host = host.substr(ip_end + 1);
   }
   if (ports.empty()) return Invalid(fmt::format("no port specified: {}<empty>", spec));
-  const std::optional<Range> range = ParseRange(ports);
+  const std::optional<PortRange> range = ParsePortRange(ports);
   if (!range) return Invalid(fmt::format("invalid containerPort: {}", ports));
-  if (!host.empty() && !ParseRange(host)) return Invalid(fmt::format("invalid hostPort: {}", host));
+  if (!host.empty() && !ParsePortRange(host))
+    return Invalid(fmt::format("invalid hostPort: {}", host));
   if (proto != "tcp" && proto != "udp" && proto != "sctp")
     return Invalid("invalid proto: " + proto);
   std::vector<std::string> out;

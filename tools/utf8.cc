@@ -105,4 +105,10 @@ int RuneWidth(char32_t rune) { return InRanges(rune, kWide) ? 2 : 1; }
 
 bool IsPrintable(char32_t rune) { return !InRanges(rune, kUnprintable); }
 
+bool IsSpaceRune(char32_t rune) {
+  return (rune < 0x80 && IsSpace(static_cast<char>(rune))) || rune == 0x85 || rune == 0xA0 ||
+         rune == 0x1680 || (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 || rune == 0x2029 ||
+         rune == 0x202F || rune == 0x205F || rune == 0x3000;
+}
+
 }  // namespace veneer::tools

@@ -32,7 +32,8 @@ int RuneWidth(char32_t rune);
 // strconv.IsPrint, near enough for quoting: letters, marks, symbols and the ASCII space.
 bool IsPrintable(char32_t rune);
 
-// unicode.IsSpace for a single byte.
+// unicode.IsSpace, and the same for a single byte.
+bool IsSpaceRune(char32_t rune);
 inline bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 }  // namespace veneer::tools

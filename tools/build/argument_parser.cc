@@ -7,6 +7,7 @@
 #include "tools/build/json_array.h"
 #include "tools/build/text.h"
 #include "tools/go_value.h"
+#include "tools/instruction_parser.h"
 #include "tools/utf8.h"
 
 namespace veneer::build {
@@ -49,7 +50,7 @@ std::vector<std::string> TakeFlags(std::string_view& rest, char escape) {
 }
 
 Result<> NameValues(std::string_view keyword, const std::string& rest, char escape, Node& node) {
-  const std::vector<std::string> words = ParseWords(rest, escape);
+  const std::vector<std::string> words = tools::SplitQuoted(rest, escape);
   if (words.empty()) return {};
   if (!words.front().contains('=')) {
     // The old form: a name, white space, and a value to the end.
@@ -110,7 +111,7 @@ Result<> ParseArguments(const std::string& keyword, const std::string& rest, cha
   if (keyword == "env" || keyword == "label")
     return NameValues(ToUpper(keyword), rest, escape, node);
   if (keyword == "arg") {
-    for (const std::string& word : ParseWords(rest, escape)) Add(node, word);
+    for (const std::string& word : tools::SplitQuoted(rest, escape)) Add(node, word);
   } else if (keyword == "cmd" || keyword == "entrypoint" || keyword == "run" ||
              keyword == "shell") {
     return OneString(rest, node);
@@ -154,45 +155,6 @@ SplitLine SplitInstruction(std::string_view line, char escape) {
   out.flags = TakeFlags(rest, escape);
   out.rest = TrimSpace(rest);
   return out;
-}
-
-std::vector<std::string> ParseWords(std::string_view rest, char escape) {
-  std::vector<std::string> words;
-  std::string word;
-  bool quoted = false;  // a word of nothing but quotes is a word
-  char quote = '\0';
-  const auto finish = [&] {
-    if (quoted || !word.empty()) words.push_back(word);
-    word.clear();
-    quoted = false;
-  };
-  for (size_t pos = 0; pos < rest.size();) {
-    const size_t size = tools::DecodeRune(rest, pos).size;
-    const std::string_view rune = rest.substr(pos, size);
-    pos += size;
-    if (quote == '\0' && TrimSpace(rune).empty()) {
-      finish();
-      continue;
-    }
-    const char c = rune.front();
-    if (c == escape && quote != '\'') {
-      if (pos == rest.size()) break;  // nothing to escape
-      const size_t next = tools::DecodeRune(rest, pos).size;
-      word += c;
-      word += rest.substr(pos, next);
-      pos += next;
-      continue;
-    }
-    if (quote != '\0') {
-      if (c == quote) quote = '\0';
-    } else if (c == '\'' || c == '"') {
-      quote = c;
-      quoted = true;
-    }
-    word += rune;
-  }
-  finish();
-  return words;
 }
 
 Result<Node> ParseInstructionLine(std::string_view line, char escape) {

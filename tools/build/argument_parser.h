@@ -20,10 +20,6 @@ struct SplitLine {
 };
 SplitLine SplitInstruction(std::string_view line, char escape);
 
-// Words between white space, where quotes and escapes keep white space from counting. Both stay
-// in the words.
-std::vector<std::string> ParseWords(std::string_view rest, char escape);
-
 // An instruction's node from its line, but for heredocs, comments and line numbers. Errors (EINVAL)
 // are BuildKit's: "ENV must have two arguments", "when using JSON array syntax, arrays must be
 // comprised of strings only"; also for ONBUILD in ONBUILD, more than 100 deep.

@@ -4,35 +4,16 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <utility>
 
 #include "tools/build/text.h"
 #include "tools/go_value.h"
+#include "tools/port_spec.h"
 
 namespace veneer::build {
 namespace {
-
-using Range = std::pair<uint16_t, uint16_t>;
-
-std::optional<uint16_t> ReadPort(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
-  uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return port;
-}
-
-std::optional<Range> ReadRange(std::string_view text) {
-  const size_t dash = text.find('-');
-  const std::optional<uint16_t> first = ReadPort(text.substr(0, dash));
-  const std::optional<uint16_t> last =
-      dash == std::string_view::npos ? first : ReadPort(text.substr(dash + 1));
-  if (!first || !last || *last < *first) return std::nullopt;
-  return Range(*first, *last);
-}
 
 bool IsAddress(std::string address) {
   if (address.starts_with('[') && address.ends_with(']'))
@@ -66,13 +47,13 @@ Result<ExposedPorts> ReadPorts(std::string_view spec) {
     return Invalid("invalid port: " + tools::GoQuote(spec) + ": invalid proto: " + proto);
   }
   if (!address.empty() && !IsAddress(address)) return Invalid("invalid IP address: " + address);
-  const std::optional<Range> ports = ReadRange(container);
+  const std::optional<tools::PortRange> ports = tools::ParsePortRange(container);
   if (!ports) return Invalid("invalid containerPort: " + container);
   if (!host.empty()) {
-    const std::optional<Range> outside = ReadRange(host);
+    const std::optional<tools::PortRange> outside = tools::ParsePortRange(host);
     if (!outside) return Invalid("invalid hostPort: " + host);
-    if (ports->first != ports->second &&
-        ports->second - ports->first != outside->second - outside->first) {
+    if (ports->first != ports->last &&
+        ports->last - ports->first != outside->last - outside->first) {
       return Invalid(fmt::format("invalid ranges specified for container and host Ports: {} and {}",
                                  container, host));
     }
@@ -80,7 +61,7 @@ Result<ExposedPorts> ReadPorts(std::string_view spec) {
   ExposedPorts out;
   out.has_host = !address.empty() || !host.empty();
   out.upper_case = proto != lower;
-  for (uint32_t port = ports->first; port <= ports->second; ++port)
+  for (uint32_t port = ports->first; port <= ports->last; ++port)
     out.ports.push_back(fmt::format("{}/{}", port, lower));
   return out;
 }

@@ -10,12 +10,6 @@
 namespace veneer::build {
 namespace {
 
-bool IsSpaceRune(char32_t rune) {
-  return (rune < 0x80 && tools::IsSpace(static_cast<char>(rune))) || rune == 0x85 || rune == 0xA0 ||
-         rune == 0x1680 || (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 || rune == 0x2029 ||
-         rune == 0x202F || rune == 0x205F || rune == 0x3000;
-}
-
 std::string_view TrimRightSpace(std::string_view text) {
   while (!text.empty()) {
     size_t start = text.size() - 1;
@@ -23,7 +17,7 @@ std::string_view TrimRightSpace(std::string_view text) {
            (static_cast<uint8_t>(text[start]) & 0xC0) == 0x80)
       --start;
     const tools::Rune rune = tools::DecodeRune(text, start);
-    if (start + rune.size != text.size() || !rune.valid || !IsSpaceRune(rune.value)) break;
+    if (start + rune.size != text.size() || !rune.valid || !tools::IsSpaceRune(rune.value)) break;
     text.remove_suffix(rune.size);
   }
   return text;
@@ -52,7 +46,7 @@ size_t Distance(std::string_view a, std::string_view b) {
 std::string_view TrimLeftSpace(std::string_view text) {
   while (!text.empty()) {
     const tools::Rune rune = tools::DecodeRune(text, 0);
-    if (!rune.valid || !IsSpaceRune(rune.value)) break;
+    if (!rune.valid || !tools::IsSpaceRune(rune.value)) break;
     text.remove_prefix(rune.size);
   }
   return text;
