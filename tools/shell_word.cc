@@ -81,7 +81,7 @@ class Expander {
 
   // Expands up to `stop`, which is taken, too; to the end of the input for '\0'.
   Result<Expansion> Until(char stop, bool keep_escapes) {
-    if (depth_ >= kMaxDepth) return Invalid("nested too deeply");
+    if (depth_ >= kMaxDepth) return Invalid("nested too deeply", E2BIG);
     ++depth_;
     const bool kept_before = keep_escapes_;
     keep_escapes_ = keep_escapes;
@@ -94,7 +94,7 @@ class Expander {
         break;
       }
       TRY(Step(out));
-      if (out.text().size() > kMaxResult) return Invalid("the result is longer than 1 MiB");
+      if (out.text().size() > kMaxResult) return Invalid("the result is longer than 1 MiB", E2BIG);
     }
     keep_escapes_ = kept_before;
     --depth_;
@@ -154,7 +154,7 @@ class Expander {
       if (c == '$') {
         TRY_ASSIGN(const std::string value, Dollar());
         text += value;
-        if (text.size() > kMaxResult) return Invalid("the result is longer than 1 MiB");
+        if (text.size() > kMaxResult) return Invalid("the result is longer than 1 MiB", E2BIG);
         continue;
       }
       ++pos_;
@@ -203,10 +203,15 @@ class Expander {
     const bool trims = options_.patterns && (modifier == "#" || modifier == "%");
     const bool known = modifier.size() <= 2 && std::string_view("+-?").contains(modifier.back()) &&
                        (modifier.size() == 1 || modifier.front() == ':');
-    if (!known && !trims)
-      return Invalid(fmt::format("unsupported modifier ({}) in substitution", modifier));
+    // As BuildKit has it, an unset variable that is kept may have any modifier behind a colon.
+    const bool may_be_kept = modifier.size() == 2 && !std::string_view("#%").contains(modifier[1]);
+    if (!known && !trims && !may_be_kept) return Unsupported(modifier);
     TRY_ASSIGN(const std::string word, Operand('}', trims, "missing '}'"));
     return Modify(name, modifier, word);
+  }
+
+  static std::unexpected<Error> Unsupported(std::string_view modifier) {
+    return Invalid(fmt::format("unsupported modifier ({}) in substitution", modifier));
   }
 
   // What follows a modifier, up to `stop`.
@@ -222,6 +227,7 @@ class Expander {
     const std::optional<std::string> value = Lookup(name);
     if (!value && options_.keep_unset) return fmt::format("${{{}{}{}}}", name, modifier, word);
     const bool colon = modifier.size() == 2;
+    if (colon && !std::string_view("+-?").contains(modifier[1])) return Unsupported(modifier);
     const bool present = value && !(colon && value->empty());
     const char kind = modifier.back();
     if (kind == '+') return present ? word : "";
@@ -247,7 +253,7 @@ class Expander {
     if (!value && options_.keep_unset) return fmt::format("${{{}/{}/{}}}", name, from, to);
     TRY_ASSIGN(const ShellPattern pattern, ShellPattern::Parse(from));
     const size_t size = value.value_or("").size() + 1;
-    if (to.size() > kMaxResult / size) return Invalid("the result is longer than 1 MiB");
+    if (to.size() > kMaxResult / size) return Invalid("the result is longer than 1 MiB", E2BIG);
     return pattern.Replace(value.value_or(""), to, all);
   }
 

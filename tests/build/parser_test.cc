@@ -154,6 +154,12 @@ TEST(DockerfileParser, EscapeDirectiveComesFirstOrNotAtAll) {
   });
 }
 
+std::string Repeat(std::string_view text, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += text;
+  return out;
+}
+
 TEST(DockerfileParser, TakesHeredocsWhereTheyMayBe) {
   const auto heredocs = [](const std::string& text) {
     std::string out;
@@ -193,6 +199,11 @@ TEST(DockerfileParser, TakesHeredocsWhereTheyMayBe) {
       {"RUN it's <<EOF", ""},
       {"RUN <<$E\nx\n$E\n", "$E:0e:x\n|"},
       {"ONBUILD COPY <<E /\nx\nE\n", "E:0e:x\n|"},
+      {"RUN : ${x:=d}; cat <<E\nx\nE", "E:0e:x\n|"},
+      {"RUN echo ${x:0:3} <<E\nx\nE", "E:0e:x\n|"},
+      {"COPY <<E ${d:=/x}\nx\nE", "E:0e:x\n|"},
+      {"RUN echo " + Repeat("${a:-", 150) + Repeat("}", 150) + " <<E\nx\nE",
+       "ERR too long, or nested too deeply, to look for heredocs"},
   };
   for (const Case& c : cases) EXPECT_EQ(heredocs(c.text), c.want) << c.text;
 }

@@ -66,8 +66,9 @@ Result<> PrintAst(tools::Context& context, const DockerfileFile& file) {
   return {};
 }
 
-Result<> Check(tools::Context& context, const DockerfileFile& file, const BuildOptions& options) {
-  const CheckReport report = CheckDockerfile(file.text, file.ignore_text, options);
+Result<> Check(tools::Context& context, const DockerfileFile& file, const std::string& ignore_text,
+               const BuildOptions& options) {
+  const CheckReport report = CheckDockerfile(file.text, ignore_text, options);
   context.Print(FormatWarnings(file.name, file.text, report));
   if (report.error) {
     if (!report.warnings.empty()) context.Print("\n");
@@ -84,8 +85,9 @@ Result<> Run(tools::Context& context, const Flags& flags) {
   }
   TRY_ASSIGN(const DockerfileFile file, ReadDockerfile(flags.file, flags.context));
   if (flags.print_ast) return PrintAst(context, file);
+  TRY_ASSIGN(const std::string ignore_text, ReadIgnoreFile(file, flags.context));
   TRY_ASSIGN(const BuildOptions options, Options(context, flags));
-  return Check(context, file, options);
+  return Check(context, file, ignore_text, options);
 }
 
 }  // namespace

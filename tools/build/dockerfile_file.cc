@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -31,11 +33,17 @@ Result<std::string> ReadAll(int fd, const std::string& name) {
 }
 
 Result<std::string> ReadFile(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return Errno("open " + path);
   struct stat status;
-  if (fstat(fd.get(), &status) != 0) return Errno("stat " + path);
+  struct statfs filesystem;
+  if (fstat(fd.get(), &status) != 0 || fstatfs(fd.get(), &filesystem) != 0)
+    return Errno("stat " + path);
   if (S_ISDIR(status.st_mode)) return Fail(EISDIR, "read " + path);
+  // Nobody may ever write to one with a name; pipes without are a shell's <(...).
+  if (S_ISFIFO(status.st_mode) && filesystem.f_type != PIPEFS_MAGIC)
+    return Invalid(path + ": a FIFO cannot be read here");
+  if (fcntl(fd.get(), F_SETFL, 0) != 0) return Errno("fcntl " + path);
   return ReadAll(fd.get(), path);
 }
 
@@ -54,21 +62,6 @@ bool IsRemote(std::string_view context) {
   return false;
 }
 
-Result<> ReadIgnoreFile(const std::string& dockerfile, const std::string& context,
-                        std::string& text) {
-  if (!dockerfile.empty()) {
-    TRY_ASSIGN(std::optional<std::string> own, ReadIfThere(dockerfile + ".dockerignore"));
-    if (own) {
-      text = std::move(*own);
-      return {};
-    }
-  }
-  TRY_ASSIGN(std::optional<std::string> common,
-             ReadIfThere((std::filesystem::path(context) / ".dockerignore").string()));
-  text = std::move(common).value_or("");
-  return {};
-}
-
 }  // namespace
 
 Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string& context) {
@@ -78,11 +71,11 @@ Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string
     if (!file.empty() && file != "-")
       return Invalid("a build context on standard input is not supported yet");
     out.name = "Dockerfile";
+    out.is_input = true;
     TRY_ASSIGN(out.text, ReadAll(STDIN_FILENO, "standard input"));
     constexpr size_t kTarMagic = 257;
     if (out.text.size() > kTarMagic + 5 && out.text.compare(kTarMagic, 5, "ustar") == 0)
       return Invalid("a build context on standard input is not supported yet");
-    if (context != "-") TRY(ReadIgnoreFile("", context, out.ignore_text));
   } else {
     struct stat status;
     if (stat(context.c_str(), &status) != 0) return Errno("build context " + context);
@@ -99,10 +92,20 @@ Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string
     if (!text) return Fail(ENOENT, "open " + path);
     out.name = path;
     out.text = std::move(*text);
-    TRY(ReadIgnoreFile(path, context, out.ignore_text));
   }
   if (out.text.empty()) return Invalid("the Dockerfile cannot be empty");
   return out;
+}
+
+Result<std::string> ReadIgnoreFile(const DockerfileFile& file, const std::string& context) {
+  if (context == "-") return "";
+  if (!file.is_input) {
+    TRY_ASSIGN(std::optional<std::string> own, ReadIfThere(file.name + ".dockerignore"));
+    if (own) return std::move(*own);
+  }
+  TRY_ASSIGN(std::optional<std::string> common,
+             ReadIfThere((std::filesystem::path(context) / ".dockerignore").string()));
+  return std::move(common).value_or("");
 }
 
 }  // namespace veneer::build

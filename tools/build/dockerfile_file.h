@@ -11,15 +11,19 @@ namespace veneer::build {
 struct DockerfileFile {
   std::string name;  // as errors call it: the path by which the user would find it
   std::string text;
-  std::string ignore_text;  // of <Dockerfile>.dockerignore, else of the context's .dockerignore
+  bool is_input = false;  // it came from standard input
 };
 
 // Reads the Dockerfile `file`: a path, "-" for standard input, or empty for CONTEXT/Dockerfile or,
 // where that is missing, CONTEXT/dockerfile. A context of "-" is a Dockerfile on standard input
 // without any context.
 //
-// Errors: no such file, "the Dockerfile cannot be empty", more than 16 MiB, a context that is a URL
+// Errors: no such file, a named FIFO, "the Dockerfile cannot be empty", more than 16 MiB, a context that is a URL
 // or an archive (which only building would need).
 Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string& context);
+
+// The text of `file`'s own ignore file, else of the context's .dockerignore; empty where there is
+// neither.
+Result<std::string> ReadIgnoreFile(const DockerfileFile& file, const std::string& context);
 
 }  // namespace veneer::build

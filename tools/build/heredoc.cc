@@ -1,6 +1,7 @@
 #include "tools/build/heredoc.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <limits>
 
@@ -59,6 +60,8 @@ Result<std::vector<Heredoc>> HeredocsOf(std::string_view line) {
   std::vector<Heredoc> heredocs;
   // A line that is no shell words (a quote of its own language, perhaps) has no heredocs.
   const Result<tools::ShellWord> words = Words(line, true, true);
+  if (!words && words.error().code() == E2BIG)
+    return Invalid("too long, or nested too deeply, to look for heredocs", E2BIG);
   if (!words) return heredocs;
   for (const std::string& word : words->words) {
     TRY_ASSIGN(std::optional<Heredoc> heredoc, ParseHeredoc(word));
