@@ -91,6 +91,7 @@ Result<> Overlay::MergeUpper(const InodePtr& dir, std::vector<Listing::Item>& it
 
 Result<ListingPtr> Overlay::List(const InodePtr& dir) {
   auto listing = std::make_shared<Listing>();
+  listing->changes = dir->dir->changes;  // before what may change, so that it is rather too old
   uint64_t parent_ino = dir->ino;
   {
     MutexLock lock(dir->mu);
@@ -98,7 +99,6 @@ Result<ListingPtr> Overlay::List(const InodePtr& dir) {
   }
   std::vector<Listing::Item> items;
   ReadLock entries(dir->dir->entries);
-  listing->changes = dir->dir->changes;
   bool dead;
   {
     MutexLock lock(dir->mu);
@@ -119,7 +119,7 @@ Result<ListingPtr> Overlay::List(const InodePtr& dir) {
   return listing;
 }
 
-Result<> Overlay::ReadDir(NodeId node, uint64_t offset, const VisitDir& visit) {
+Result<bool> Overlay::ReadDir(NodeId node, uint64_t offset, const VisitDir& visit) {
   TRY_ASSIGN(InodePtr dir, inodes_.Find(node));
   if (!dir->IsDir()) return Fail(ENOTDIR, "readdir");
   ListingPtr listing = listings_.Get(node);
@@ -130,11 +130,14 @@ Result<> Overlay::ReadDir(NodeId node, uint64_t offset, const VisitDir& visit) {
   }
   auto it = listing->Behind(offset);
   // The kernel has it all now, and most likely asks no more.
-  if (it == listing->items.end() && listing->items.size() > kMostKept) listings_.Drop(node);
+  const bool at_end = it == listing->items.end();
+  if (at_end && listing->items.size() > kMostKept) listings_.Drop(node);
   for (; it != listing->items.end(); ++it) {
     if (!visit(it->entry, listing->PositionOf(*it))) break;
   }
-  return {};
+  // What the kernel keeps would be of two listings.
+  if (listing->IsOlder(offset)) return true;
+  return at_end && listing->EndsWithAPage();
 }
 
 Result<> Overlay::FsyncDir(NodeId node) {

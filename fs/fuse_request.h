@@ -94,6 +94,7 @@ class Server : public FuseServer {
   WriteBacks write_backs_;
   Mutex freezer_mu_;
   std::unique_ptr<ProcessWatch> freezer_ GUARDED_BY(freezer_mu_);  // of who asked last
+  uint64_t freezer_of_ GUARDED_BY(freezer_mu_) = 0;                // the freeze that is for
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   bool opens_directories_ = true;
   std::atomic<uint64_t> passed_{0};

@@ -156,7 +156,10 @@ void Server::Init(fuse_conn_info* conn) {
 void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool made,
                         const std::function<int()>& reply) {
   bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
-  SharedFd data = passthrough_ ? overlay_.FinalData(handle) : nullptr;
+  // A mapping of a passthrough file changes its times without anybody being told, also after it is
+  // closed; of new files, those that may be mapped to write are not worth that.
+  bool may_pass = passthrough_ && !(made && (fi->flags & O_ACCMODE) == O_RDWR);
+  SharedFd data = may_pass ? overlay_.FinalData(handle) : nullptr;
   OpenModes::Opened opened =
       modes_.Open(node, writable, made, data ? data->get() : -1, [&](int fd) {
         int id = fuse_passthrough_open(req, fd);
@@ -290,6 +293,8 @@ Result<> Server::Freeze(pid_t asking, std::chrono::milliseconds timeout) {
   TRY_ASSIGN(uint64_t freeze, overlay_.Freeze(timeout));
   auto watch = std::make_unique<ProcessWatch>(asking, [this, freeze] { overlay_.ThawIf(freeze); });
   MutexLock lock(freezer_mu_);
+  if (freeze < freezer_of_) return {};  // that one is over
+  freezer_of_ = freeze;
   freezer_.swap(watch);
   return {};
 }

@@ -1,5 +1,7 @@
 #include "fs/listing.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -16,6 +18,17 @@ std::vector<Listing::Item>::const_iterator Listing::Behind(uint64_t offset) cons
   uint64_t place = offset & ((uint64_t{1} << position::kPlaceBits) - 1);
   return std::upper_bound(items.begin(), items.end(), place,
                           [](uint64_t at, const Item& item) { return at < item.place; });
+}
+
+bool Listing::EndsWithAPage() const {
+  constexpr size_t kHeader = 24;  // struct fuse_dirent, before the name
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  size_t used = 0;  // of the last page
+  for (const Item& item : items) {
+    size_t size = (kHeader + item.entry.name.size() + 7) / 8 * 8;
+    used = used + size > page ? size : used + size;
+  }
+  return used == page;
 }
 
 ListingCache::Slot* ListingCache::Find(NodeId dir) {

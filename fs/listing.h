@@ -43,6 +43,13 @@ struct Listing {
 
   // Where the items behind position `offset` begin: of this listing, or of another one.
   std::vector<Item>::const_iterator Behind(uint64_t offset) const;
+  // True where a reader at `offset` has begun with another listing.
+  bool IsOlder(uint64_t offset) const {
+    return offset != 0 && offset >> position::kPlaceBits != (changes & 0xffff);
+  }
+  // True where the kernel's copy of all of it ends with a page. It then takes a position that it
+  // has not for the end, instead of asking for what is there (fs/fuse/readdir.c).
+  bool EndsWithAPage() const;
   // Behind `item`. 16 bits of `changes` are enough to tell listings apart that live at one time.
   uint64_t PositionOf(const Item& item) const {
     return (changes & 0xffff) << position::kPlaceBits | item.place;

@@ -145,9 +145,10 @@ class Overlay {
   // ---------------------------------------------------------------------------------------------------
   // Calls `visit` for the entries behind position `offset` (0: from the first), "." and ".." first,
   // with the position behind each; it returns false to stop. Positions stay valid as long as the
-  // node lives (listing.h); from position 0 on, what is there now is shown.
+  // node lives (listing.h); from position 0 on, what is there now is shown. True: what others have
+  // cached of earlier answers must be dropped before they get this one.
   using VisitDir = std::function<bool(const DirItem& item, uint64_t next)>;
-  Result<> ReadDir(NodeId dir, uint64_t offset, const VisitDir& visit);
+  Result<bool> ReadDir(NodeId dir, uint64_t offset, const VisitDir& visit);
   Result<> FsyncDir(NodeId dir);
 
   // --- Control (control.h)

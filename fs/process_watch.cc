@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -20,9 +22,9 @@ namespace {
 // The thread group that is the process; 0 where it cannot be seen.
 pid_t ProcessOf(pid_t thread) {
   std::ifstream status("/proc/" + std::to_string(thread) + "/status");
-  for (std::string word; status >> word;) {
-    pid_t process = 0;
-    if (word == "Tgid:" && status >> process) return process;
+  constexpr std::string_view kProcess = "Tgid:";
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(kProcess)) return std::atoi(line.c_str() + kProcess.size());
   }
   return 0;
 }

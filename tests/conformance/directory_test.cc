@@ -170,9 +170,9 @@ class Readers : public KernelConformance {
     explicit Reader(const std::string& path)
         : fd_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
     // False: the end.
-    bool Next(std::multiset<std::string>* names) {
+    bool Next(std::multiset<std::string>* names, size_t size = 4096) {
       alignas(8) char buffer[4096];
-      long n = syscall(SYS_getdents64, fd_.get(), buffer, sizeof buffer);
+      long n = syscall(SYS_getdents64, fd_.get(), buffer, size);
       EXPECT_GE(n, 0);
       for (long at = 0; at < n;) {
         const auto* entry = reinterpret_cast<const struct dirent64*>(buffer + at);
@@ -212,6 +212,33 @@ TEST_P(Readers, WhoBeginsAfterAChangeSeesIt) {
       EXPECT_EQ(seen.count(entry), 1u) << entry;
       EXPECT_EQ(access((path() + "/d/" + entry).c_str(), F_OK), 0) << entry;
     }
+  }
+}
+
+// A directory whose names fill whole pages of the kernel's copy, and one with a name more and less.
+TEST_P(Readers, WhoIsInTheMiddleOfWholePagesGoesOn) {
+  for (int count : {125, 126, 127, 254}) {  // and "." and "..", of 32 bytes each
+    std::string dir = path() + "/d" + std::to_string(count);
+    ASSERT_EQ(mkdir(dir.c_str(), 0755), 0);
+    for (int i = 0; i < count; ++i) WriteFile(dir + "/n" + std::to_string(i), "");
+    auto list = [&] {
+      Reader whole(dir);
+      std::multiset<std::string> names;
+      while (whole.Next(&names)) {
+      }
+      EXPECT_EQ(names.size(), count + 2u);
+    };
+    list();
+    Reader reader(dir);
+    std::multiset<std::string> seen;
+    ASSERT_TRUE(reader.Next(&seen, 1024));
+    WriteFile(dir + "/other", "");
+    ASSERT_EQ(unlink((dir + "/other").c_str()), 0);
+    list();
+    list();
+    while (reader.Next(&seen)) {
+    }
+    EXPECT_EQ(seen.size(), count + 2u);
   }
 }
 

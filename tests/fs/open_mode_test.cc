@@ -199,14 +199,25 @@ TEST_P(OpenMode, WritingThroughEveryMixOfHandles) {
 
 TEST_P(OpenMode, NewFilesArePassedThroughFromTheStart) {
   WorkDir work(SetupOf(false));
-  UniqueFd file = OpenFile(work / "new", O_RDWR | O_CREAT | O_EXCL);
+  UniqueFd file = OpenFile(work / "new", O_WRONLY | O_CREAT | O_EXCL);
   EXPECT_EQ(Passed(work) > 0, std::get<1>(GetParam()));
-  ASSERT_EQ(fchmod(file.get(), 0600), 0);  // its answer must not be kept for long
+  ASSERT_EQ(fchmod(file.get(), 0600), 0);
+  ASSERT_EQ(write(file.get(), "content", 7), 7);
+  EXPECT_EQ(Stat(work / "new").st_size, 7);
+  EXPECT_EQ(ReadFile(work / "new"), "content");
+}
+
+// The mapping outlives what it came from.
+TEST_P(OpenMode, AMappingOfANewFileChangesItsTimesAfterItIsClosed) {
+  WorkDir work(SetupOf(false));
+  UniqueFd file = OpenFile(work / "new", O_RDWR | O_CREAT | O_EXCL);
+  ASSERT_EQ(ftruncate(file.get(), 4096), 0);
   void* map = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
   ASSERT_NE(map, MAP_FAILED);
-  ASSERT_EQ(ftruncate(file.get(), 4096), 0);
   struct timespec old[2] = {{1000, 0}, {1000, 0}};
   ASSERT_EQ(futimens(file.get(), old), 0);
+  file.Reset();
+  EXPECT_EQ(Stat(work / "new").st_mtim.tv_sec, 1000);
   static_cast<char*>(map)[0] = 'x';
   ASSERT_EQ(msync(map, 4096, MS_SYNC), 0);
   EXPECT_GT(Stat(work / "new").st_mtim.tv_sec, 1000);

@@ -18,8 +18,8 @@ struct DockerfileFile {
 // where that is missing, CONTEXT/dockerfile. A context of "-" is a Dockerfile on standard input
 // without any context.
 //
-// Errors: no such file, a named FIFO, "the Dockerfile cannot be empty", more than 16 MiB, a context that is a URL
-// or an archive (which only building would need).
+// Errors: no such file, a named FIFO, "the Dockerfile cannot be empty", more than 16 MiB, a context
+// that is a URL or an archive (which only building would need).
 Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string& context);
 
 // The text of `file`'s own ignore file, else of the context's .dockerignore; empty where there is
