@@ -153,8 +153,10 @@ Result<bool> ApplyOwnOption(const std::string& key, const std::string& value, Op
     out.debug = true;
   } else if (key == "no_passthrough") {
     out.passthrough = false;
+  } else if (key == "uring") {
+    if (out.rings != RingUse::kNever) out.rings = RingUse::kAlways;
   } else if (key == "no_uring") {
-    out.uring = false;
+    out.rings = RingUse::kNever;
   } else {
     return false;
   }
@@ -328,7 +330,7 @@ Result<Options> ParseOptions(std::span<const std::string> args, bool as_root) {
     } else if (arg == "--no-passthrough") {
       out.passthrough = false;
     } else if (arg == "--no-uring") {
-      out.uring = false;
+      out.rings = RingUse::kNever;
     } else if (arg == "-o" || arg == "-t" || arg == "-N") {
       if (++i == args.size()) return Invalid(arg + " needs a value");
       if (arg == "-o") options.push_back(args[i]);  // mount(8) gives helpers -t TYPE, -N NAMESPACE
@@ -400,7 +402,11 @@ std::string UsageText() {
          "  log=FILE            log there instead of syslog\n"
          "  lease_fd=N          keep the inherited descriptor N open while mounted\n"
          "  fsname=NAME         what /proc/mounts shows as the source\n"
-         "  no_passthrough, no_uring, and mount(8)'s usual flags\n"
+         "  no_passthrough, no_uring\n"
+         "                      without these ways to the data and the kernel\n"
+         "  uring               with io_uring also in a mount namespace that may end with the "
+         "daemon\n"
+         "  mount(8)'s usual flags\n"
          "Options of fuse-overlayfs that have no use here are accepted, with one warning.\n";
 }
 

@@ -2,6 +2,7 @@
 // options.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +13,9 @@
 #include "store/base/result.h"
 
 namespace veneer::fs {
+
+// Where the daemon is asked through FUSE-over-io_uring, if the kernel has it.
+enum class RingUse : uint8_t { kNever, kWhereMountsOutliveUs, kAlways };
 
 struct Options {
   // One of these two says what the lower is.
@@ -39,7 +43,7 @@ struct Options {
   bool atime = false;
   bool default_permissions = true;
   bool passthrough = true;
-  bool uring = true;
+  RingUse rings = RingUse::kWhereMountsOutliveUs;
   bool foreground = false;
   bool debug = false;
   bool show_help = false;

@@ -13,6 +13,7 @@
 #include <new>
 
 #include "fs/fuse_server.h"
+#include "fs/host_namespace.h"
 #include "fs/log.h"
 #include "fs/open_overlay.h"
 #include "fs/options.h"
@@ -80,6 +81,11 @@ std::string Listed(const std::vector<std::string>& words) {
   return list;
 }
 
+bool UsesRings(RingUse use) {
+  if (use != RingUse::kWhereMountsOutliveUs) return use == RingUse::kAlways;
+  return InHostsMountNamespace();
+}
+
 Result<> Run(Options options, int ready_pipe) {
   RaiseDescriptorLimit();
   AskForShortSlices();
@@ -113,11 +119,17 @@ Result<> Run(Options options, int ready_pipe) {
   config.acl = options.xattrs && overlay->acl();
   if (options.timeout) config.timeout = *options.timeout;
   if (options.max_write != 0) config.max_write = options.max_write;
-  config.uring = options.uring;
+  const bool uring = UsesRings(options.rings);
+  config.uring = uring;
   config.debug = options.debug;
   config.ready = [&] {
     if (ready_pipe >= 0 && options.log_file.empty()) LogToSyslog();
     if (std::string form = overlay->UpperForm(); !form.empty()) Log(LogLevel::kInfo, "{}", form);
+    if (!uring && options.rings != RingUse::kNever) {
+      Log(LogLevel::kInfo,
+          "without io_uring: this mount namespace may end with the daemon; "
+          "with the option uring it is used all the same");
+    }
     if (ready_pipe >= 0) LeaveTerminal(ready_pipe);
   };
   TRY_ASSIGN(auto server, FuseServer::Mount(*overlay, std::move(config)));

@@ -226,6 +226,11 @@ class VeneerStack(Fuse):
     def __init__(self, name, folder):
         super().__init__(name, folder, os.path.join(self.binaries, "veneerfs"))
 
+    def mount_options(self, number=""):
+        options = super().mount_options(number)
+        # As in the host's mount namespace; with privileges, this one's mounts are gone before it ends.
+        return options if self.mode == "unprivileged" else options + ",uring"
+
 
 class VeneerStore(VeneerStack):
     kind = "store"

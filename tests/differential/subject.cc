@@ -127,7 +127,7 @@ Result<std::unique_ptr<MountSubject>> MountSubject::Make(const LowerTree& lower,
   // The root of a directory stack has its upper's attributes.
   TRY(CopyOne(lower.merged(), dir + "/upper"));
   TRY(CopyTimes(lower.merged(), dir + "/upper"));
-  std::string all = fmt::format("{},upperdir={}/upper,workdir={}/work,log={}/log", lower.options(),
+  std::string all = fmt::format("{},upperdir={}/upper,workdir={}/work,log={}/log,uring", lower.options(),
                                 dir, dir, dir);
   if (!options.empty()) all += "," + options;
   std::unique_ptr<MountSubject> subject(new MountSubject(dir, all, program));

@@ -33,6 +33,19 @@ TEST(OptionsTest, Lowerdir) {
   EXPECT_TRUE(options->read_only);
 }
 
+TEST(OptionsTest, RingsAreLeftToUsAskedForOrForbidden) {
+  auto rings = [](const std::string& options) {
+    auto parsed = Parse(options);
+    EXPECT_TRUE(parsed && parsed->ignored.empty()) << options;
+    return parsed ? parsed->rings : RingUse::kNever;
+  };
+  EXPECT_EQ(rings("ro"), RingUse::kWhereMountsOutliveUs);
+  EXPECT_EQ(rings("uring"), RingUse::kAlways);
+  EXPECT_EQ(rings("no_uring"), RingUse::kNever);
+  EXPECT_EQ(rings("no_uring,uring"), RingUse::kNever);
+  EXPECT_EQ(rings("uring,no_uring"), RingUse::kNever);
+}
+
 TEST(OptionsTest, EveryOptionOfFuseOverlayfsIsKnown) {
   for (const char* option : {"redirect_dir=off",
                              "context=\"system_u:object_r:container_file_t:s0:c1,c2\"",

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "fs/control.h"
+#include "fs/host_namespace.h"
 #include "tests/fs/work_dir.h"
 
 namespace veneer::fs::testing {
@@ -264,6 +266,35 @@ TEST_P(Uring, OpensThatSyncHoldUpNobodyElse) {
     EXPECT_LT(Clock::now() - begin, milliseconds(1500));
     opens.join();
   });
+}
+
+// A namespace that is killed with its daemon would hang, so veneerfs must know where it is.
+TEST(UringInNamespaces, IsUsedByItselfOnlyInTheHostsOwn) {
+  WorkDir::Setup setup;
+  setup.kind = Kind::kStack;
+  setup.host_rules = true;
+  auto rings = [&] {
+    WorkDir work(setup);
+    WriteFile(work / "f", "f");
+    UniqueFd root = OpenFile(work.path(), O_RDONLY | O_DIRECTORY);
+    control::Stats stats = {};
+    EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
+    return stats.rings;
+  };
+  EXPECT_FALSE(InHostsMountNamespace());
+  EXPECT_EQ(rings(), 0u);
+  setup.host_rules = false;  // WorkDir then asks for them
+  EXPECT_GT(rings(), 0u);
+  setup.host_rules = true;
+  // One thread alone may enter another mount namespace: a child has but one.
+  pid_t child = fork();
+  if (child == 0) {
+    if (setns(MountNamespaceOutside(), CLONE_NEWNS) != 0) _exit(2);
+    _exit((rings() > 0) == InHostsMountNamespace() && !HasFailure() ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 std::string ModeName(const ::testing::TestParamInfo<std::tuple<Kind, bool>>& each) {

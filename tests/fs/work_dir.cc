@@ -35,6 +35,7 @@ namespace {
 
 // Mounts of this process's own. Whoever makes himself a namespace meanwhile, as tests beside this
 // one do, would else take a copy of our mounts along, and their daemons would outlive us.
+const UniqueFd namespace_before(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
 const bool own_namespace =
     unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0;
 
@@ -119,6 +120,8 @@ bool Alive(pid_t pid) {
 }
 
 }  // namespace
+
+int MountNamespaceOutside() { return namespace_before.get(); }
 
 std::string KindName(const ::testing::TestParamInfo<Kind>& info) {
   switch (info.param) {
@@ -425,6 +428,7 @@ std::string WorkDir::mount_options() const {
                             : "lowerdir=" + lowerdirs();
   if (!setup_.read_only) options += ",upperdir=" + upper() + ",workdir=" + work();
   options += ",log=" + (scratch_ / "log");
+  if (!setup_.host_rules) options += ",uring";  // this process's namespace outlives its daemons
   if (!setup_.options.empty()) options += "," + setup_.options;
   return options;
 }

@@ -20,6 +20,9 @@ namespace veneer::fs::testing {
 enum class Kind { kPlain, kStack, kChain };
 std::string KindName(const ::testing::TestParamInfo<Kind>& info);
 
+// The mount namespace that the tests were started in; they have one of their own.
+int MountNamespaceOutside();
+
 // A temporary folder, removed with everything in it.
 class Scratch {
  public:
@@ -73,8 +76,9 @@ class WorkDir {
     bool read_only = false;
     // Further layers on top, the lowest first. In a plain directory they add to what is there.
     std::vector<std::function<void(const std::string& dir)>> above = {};
-    bool mounted = true;     // false: all is made ready, for somebody else to mount
-    rlim_t descriptors = 0;  // RLIMIT_NOFILE of the daemon; 0: the caller's
+    bool host_rules = false;  // true: io_uring is used only where veneerfs itself sees fit
+    bool mounted = true;      // false: all is made ready, for somebody else to mount
+    rlim_t descriptors = 0;   // RLIMIT_NOFILE of the daemon; 0: the caller's
   };
   explicit WorkDir(Setup setup);
   ~WorkDir();
