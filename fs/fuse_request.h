@@ -18,6 +18,7 @@
 #include "fs/open_mode.h"
 #include "fs/patience.h"
 #include "fs/process_watch.h"
+#include "fs/prompt_wakes.h"
 #include "fs/replier.h"
 #include "fs/waiting_room.h"
 #include "fs/workers.h"
@@ -72,6 +73,9 @@ class Server : public FuseServer {
   void MeetRing();
   uint64_t rings() const { return rings_; }
   uint64_t mode_violations() const { return modes_.violations(); }
+  void CountRequest() {
+    if (prompt_wakes_) prompt_wakes_->Count();
+  }
   // Until a thaw, the timeout, or the end of the process of thread `asking`.
   Result<> Freeze(pid_t asking, std::chrono::milliseconds timeout);
   WaitingRoom& waiting() { return waiting_; }
@@ -92,6 +96,7 @@ class Server : public FuseServer {
   std::unique_ptr<Replier> replier_ = std::make_unique<Replier>();
   std::unique_ptr<Workers> workers_;
   WriteBacks write_backs_;
+  std::unique_ptr<PromptWakes> prompt_wakes_;
   Mutex freezer_mu_;
   std::unique_ptr<ProcessWatch> freezer_ GUARDED_BY(freezer_mu_);  // of who asked last
   uint64_t freezer_of_ GUARDED_BY(freezer_mu_) = 0;                // the freeze that is for
@@ -128,8 +133,10 @@ KillSuid KillSuidOf(fuse_req_t req, bool kill);
 // Every answer goes through here: Send(fuse_reply_err, req, code). Returns what `reply` does.
 template <typename... Params, typename... Args>
 int Send(int (*reply)(fuse_req_t, Params...), fuse_req_t req, Args... args) {
+  Server& server = ServerOf(req);
+  server.CountRequest();
   if (!Workers::IsWorker() || !IsOnRing(req)) return reply(req, args...);
-  return ServerOf(req).replier().Call([&] { return reply(req, args...); });
+  return server.replier().Call([&] { return reply(req, args...); });
 }
 
 // A buffer of the calling thread, for one answer at a time: reads are frequent, and a fresh

@@ -90,6 +90,7 @@ Server::Server(Overlay& overlay, Config config)
         if (overlay_.Thaw()) Log(LogLevel::kWarning, "thawed: no more threads can be started");
       })),
       write_backs_(kMaxWriteBacks, *workers_),
+      prompt_wakes_(config_.prompt_wakes ? std::make_unique<PromptWakes>() : nullptr),
       privileged_(geteuid() == 0 && InInitialUserNamespace()) {}
 
 // libfuse cancels its rings' threads at the end, wherever they are; they end by themselves too.

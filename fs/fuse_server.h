@@ -29,6 +29,7 @@ class FuseServer {
     double timeout = 86400.0 * 30;
     uint32_t max_write = 1 << 20;  // at most this
     bool uring = true;
+    bool prompt_wakes = true;  // prompt_wakes.h
     bool debug = false;
     std::function<void()> ready;  // called once, when the kernel and the server have agreed
   };

@@ -43,6 +43,7 @@ struct Options {
   bool atime = false;
   bool default_permissions = true;
   bool passthrough = true;
+  bool prompt_wakes = true;
   RingUse rings = RingUse::kWhereMountsOutliveUs;
   bool foreground = false;
   bool debug = false;

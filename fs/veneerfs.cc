@@ -121,6 +121,7 @@ Result<> Run(Options options, int ready_pipe) {
   if (options.max_write != 0) config.max_write = options.max_write;
   const bool uring = UsesRings(options.rings);
   config.uring = uring;
+  config.prompt_wakes = options.prompt_wakes;
   config.debug = options.debug;
   config.ready = [&] {
     if (ready_pipe >= 0 && options.log_file.empty()) LogToSyslog();

@@ -55,6 +55,13 @@ class CondVar {
     cv_.wait(lock);
     lock.release();
   }
+  // The same, but for no longer than `time`.
+  template <typename Duration>
+  void WaitFor(Mutex& mu, Duration time) REQUIRES_LOCK(mu) {
+    std::unique_lock<std::mutex> lock(mu.mu_, std::adopt_lock);
+    cv_.wait_for(lock, time);
+    lock.release();
+  }
   void NotifyAll() { cv_.notify_all(); }
 
  private:
