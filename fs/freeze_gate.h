@@ -49,9 +49,10 @@ class FreezeGate {
   // long; the gate is open again. ECANCELED: it was opened before all had left, or is open for
   // good.
   Result<uint64_t> Close(std::chrono::milliseconds timeout);
-  Result<> Open();                // EINVAL: not closed, or no longer
-  void OpenIf(uint64_t closing);  // where it is closed by that one
-  void OpenForGood();             // and whoever closes it, or is about to, fails
+  Result<> Open();                                // EINVAL: not closed, or no longer
+  void OpenIf(uint64_t closing);                  // where it is closed by that one
+  bool closed() const { return closed_.load(); }  // a moment ago
+  void OpenForGood();                             // and whoever closes it, or is about to, fails
 
  private:
   using Clock = std::chrono::steady_clock;

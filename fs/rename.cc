@@ -115,7 +115,10 @@ Result<> Overlay::RaiseEnds(const RenameEnds& ends) {
   TRY(EnsureUpperDir(ends.new_parent));
   TRY(EnsureUpper(ends.source, Need::kPlaced));
   if (!ends.target) return {};
-  if (ends.exchange) return EnsureUpper(ends.target, Need::kPlaced);
+  // Where no call leaves a whiteout behind, they change places first.
+  if (ends.exchange || !upper_->can_rename_whiteout()) {
+    return EnsureUpper(ends.target, Need::kPlaced);
+  }
   return ends.target->IsDir() ? Result<>() : EnsureAllNames(ends.target);
 }
 
@@ -202,9 +205,8 @@ Result<> Overlay::ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::s
   return {};
 }
 
-// For uppers where no single call leaves a whiteout behind. Each order keeps both files within
-// reach over a crash: the old name may show its old content once more, or the two names each
-// other's.
+// For uppers where no single call leaves a whiteout behind. Over a crash each file keeps one name:
+// the two may have changed places. A target is in the upper (RaiseEnds).
 Result<> Overlay::MoveLeavingWhiteout(const RenameEnds& ends, int from, int to) {
   const char* name = ends.name.c_str();
   const char* new_name = ends.new_name.c_str();
@@ -224,13 +226,6 @@ Result<> Overlay::MoveLeavingWhiteout(const RenameEnds& ends, int from, int to) 
     auto moved = exchange();
     if (!moved && !ends.target_found.whiteout) unlinkat(to, new_name, 0);
     return moved;
-  }
-  if (!ends.target_found.upper) {
-    if (renameat2(from, name, to, new_name, RENAME_NOREPLACE) != 0) return Errno("rename");
-    TRY(FaultPoint("rename.half_done"));
-    auto hidden = PutWhiteout(from, ends.name, true);
-    if (!hidden) renameat2(to, new_name, from, name, RENAME_NOREPLACE);
-    return hidden;
   }
   TRY(exchange());
   TRY(FaultPoint("rename.half_done"));

@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 
 #include <cstdio>
+#include <fstream>
 
 #include "fs/adopt.h"
 #include "fs/log.h"
@@ -14,12 +15,27 @@ namespace veneer::fs {
 
 namespace {
 
-// Who holds the work directory, as its lock file says; for the message only.
-std::string Holder(int workfd) {
-  auto text = ReadFileAt(workfd, markers::kWorkLock, 64);
-  if (!text || text->empty()) return "another process";
-  while (!text->empty() && text->back() == '\n') text->pop_back();
-  return "veneerfs, process " + *text;
+// Whose lock it is that `fd` cannot be given (flock(2)), for the message only: as /proc/locks says,
+// "1: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE 0 EOF", with the numbers of the device in hex.
+std::string Holder(int fd) {
+  struct stat st = {};
+  if (fstat(fd, &st) != 0) return "another process";
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    unsigned major = 0, minor = 0;
+    unsigned long long inode = 0;
+    int pid = 0;
+    // The device may be another than stat's, on btrfs for one: the inode has to do.
+    if (sscanf(line.c_str(), "%*s FLOCK %*s %*s %d %x:%x:%llu", &pid, &major, &minor, &inode) !=
+            4 ||
+        inode != st.st_ino || pid <= 0) {
+      continue;
+    }
+    std::string name;
+    std::ifstream("/proc/" + std::to_string(pid) + "/comm") >> name;
+    return (name.empty() ? "" : name + ", ") + "process " + std::to_string(pid);
+  }
+  return "another process";
 }
 
 bool HolderIsEnding(int workfd) {
@@ -116,7 +132,7 @@ Result<> Upper::Lock() {
     }
     if (taken == 0) continue;
     const char* what = fd == root_.get() ? "upperdir " : "workdir of upperdir ";
-    return Invalid(what + path_ + " is in use by " + Holder(work_.get()), EBUSY);
+    return Invalid(what + path_ + " is in use by " + Holder(fd), EBUSY);
   }
   TRY_ASSIGN(UniqueFd file,
              OpenAt(work_.get(), markers::kWorkLock, O_WRONLY | O_CREAT | O_TRUNC, 0600));

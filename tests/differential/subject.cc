@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "fs/control.h"
 #include "store/base/beneath.h"
 #include "store/base/unique_fd.h"
 #include "tests/differential/bytes.h"
@@ -127,8 +129,8 @@ Result<std::unique_ptr<MountSubject>> MountSubject::Make(const LowerTree& lower,
   // The root of a directory stack has its upper's attributes.
   TRY(CopyOne(lower.merged(), dir + "/upper"));
   TRY(CopyTimes(lower.merged(), dir + "/upper"));
-  std::string all = fmt::format("{},upperdir={}/upper,workdir={}/work,log={}/log,uring", lower.options(),
-                                dir, dir, dir);
+  std::string all = fmt::format("{},upperdir={}/upper,workdir={}/work,log={}/log,uring",
+                                lower.options(), dir, dir, dir);
   if (!options.empty()) all += "," + options;
   std::unique_ptr<MountSubject> subject(new MountSubject(dir, all, program));
   TRY(subject->Mount());
@@ -156,7 +158,16 @@ Result<> MountSubject::DropCaches() {
   return {};
 }
 
+Result<> MountSubject::CheckModes() {
+  fs::control::Stats stats = {};
+  TRY_ASSIGN(UniqueFd root, OpenAt(AT_FDCWD, path(), O_RDONLY | O_DIRECTORY));
+  if (ioctl(root.get(), fs::control::kStats, &stats) != 0) return Errno("statistics");
+  if (stats.mode_violations != 0) return Fail(EIO, "the open modes' invariant does not hold");
+  return {};
+}
+
 Result<> MountSubject::Unmount() {
+  TRY(CheckModes());
   auto end = std::chrono::steady_clock::now() + kPatience;
   while (umount2(path().c_str(), 0) != 0) {
     if (errno != EBUSY || std::chrono::steady_clock::now() > end) return Errno("umount");

@@ -62,6 +62,7 @@ class MountSubject {
   MountSubject(std::string dir, std::string options, std::string program)
       : dir_(std::move(dir)), options_(std::move(options)), program_(std::move(program)) {}
   pid_t Daemon() const;  // as work/lock says
+  Result<> CheckModes();
 
   const std::string dir_;
   const std::string options_;

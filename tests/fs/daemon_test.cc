@@ -63,12 +63,25 @@ TEST_P(Daemon, EndsAndUnmountsOnSigterm) {
 
 TEST_P(Daemon, SecondMountOfAnUpperIsBusyAndNamesTheHolder) {
   MakeDirs(work().scratch() + "/m2");
-  RunResult second = RunVeneerfs({"-o", work().mount_options(), work().scratch() + "/m2"});
-  EXPECT_NE(second.status, 0);
-  EXPECT_NE(second.error.find("in use by veneerfs, process " + std::to_string(work().pid())),
-            std::string::npos)
-      << second.error;
-  EXPECT_EQ(std::count(second.error.begin(), second.error.end(), '\n'), 1) << second.error;
+  MakeDirs(work().scratch() + "/other");
+  std::string with_another_upper = work().mount_options();
+  std::string with_another_work = with_another_upper;
+  auto replace = [&](std::string& options, const std::string& key, const std::string& value) {
+    size_t at = options.find(key + value);
+    ASSERT_NE(at, options.npos);
+    options.replace(at + key.size(), value.size(), work().scratch() + "/other");
+  };
+  replace(with_another_upper, "upperdir=", work().upper());
+  replace(with_another_work, "workdir=", work().work());
+  for (const std::string& options :
+       {work().mount_options(), with_another_work, with_another_upper}) {
+    RunResult second = RunVeneerfs({"-o", options, work().scratch() + "/m2"});
+    EXPECT_NE(second.status, 0);
+    EXPECT_NE(second.error.find("in use by veneerfs, process " + std::to_string(work().pid())),
+              std::string::npos)
+        << second.error;
+    EXPECT_EQ(std::count(second.error.begin(), second.error.end(), '\n'), 1) << second.error;
+  }
 }
 
 TEST_P(Daemon, LeavesAnothersMountAlone) {
@@ -225,6 +238,25 @@ TEST_P(Daemon, EndsOnSigtermThoughFreezesAreQueued) {
   EXPECT_FALSE(StillMounted());
   EXPECT_EQ(ReadFile(work().upper() + "/f").substr(0, 4), "kept");
   work().Mount();
+}
+
+TEST_P(Daemon, ControlIsForItsOwnerAndRoot) {
+  UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
+  auto as_user = [&](uid_t uid, unsigned long request) {
+    pid_t child = fork();
+    if (child == 0) {
+      control::Stats stats = {};
+      if (uid != 0 && setuid(uid) != 0) _exit(255);
+      _exit(ioctl(root.get(), request, &stats) == 0 ? 0 : errno);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    return WEXITSTATUS(status);
+  };
+  for (unsigned long request : {control::kStats, control::kSync}) {
+    EXPECT_EQ(as_user(0, request), 0);
+    EXPECT_EQ(as_user(99, request), EPERM);
+  }
 }
 
 VENEER_OVER_MOUNTS(Daemon);

@@ -30,7 +30,7 @@ class FreezeGateTest : public ::testing::Test {
   // In another thread, which has closed the gate, and waits, when this returns.
   std::future<int> Closing() {
     auto result = std::async(std::launch::async, [this] { return Code(gate_.Close(kLong)); });
-    std::this_thread::sleep_for(milliseconds(100));
+    while (!gate_.closed()) std::this_thread::sleep_for(milliseconds(1));
     return result;
   }
   void Leave() { inside_.reset(); }

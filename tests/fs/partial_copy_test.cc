@@ -275,6 +275,30 @@ TEST_P(Partial, KilledDaemonLeavesTheOldFile) {
   ExpectSame(ReadFile(At("f")), Old() + "+", "changed again");
 }
 
+TEST_P(Partial, KilledAtEachPointItIsOldOrNew) {
+  std::string expected = Old();
+  expected.replace(3 << 20, 3, "new");
+  for (const char* point :
+       {"copy_up.before_piece", "copy_up.before_piece@4", "partial.before_write",
+        "copy_up.before_whole", "copy_up.after_whole"}) {
+    SCOPED_TRACE(point);
+    std::string at(point);
+    size_t number = std::min(at.find('@'), at.size());
+    Restart(at.substr(0, number) + "=kill" + at.substr(number));
+    {
+      UniqueFd fd(open(At("f").c_str(), O_RDWR | O_CLOEXEC));
+      if (fd) (void)!pwrite(fd.get(), "new", 3, 3 << 20);
+      if (fd) fsync(fd.get());
+    }
+    work().AwaitDeath();
+    work().Mount();
+    std::string now = ReadFile(At("f"));
+    if (now != expected) ExpectSame(now, Old(), "after the kill");
+    EXPECT_EQ(Stat(At("f")).st_nlink, 1u);
+    EXPECT_EQ(ReadFile(At("other")), "other");
+  }
+}
+
 TEST_P(Partial, IsCopiedFromAsAWhole) {
   UniqueFd fd = OpenFile(At("f"), O_RDWR);
   ASSERT_EQ(pwrite(fd.get(), "new", 3, 7 << 20), 3);

@@ -3,7 +3,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "tests/fs/work_dir.h"
 
@@ -92,6 +98,82 @@ TEST(RenameWithoutHelp, LeavesWhiteouts) {
     ASSERT_EQ(umount(m.c_str()), 0);
     for (int i = 0; i < 400 && Exists(outer / "work/lock"); ++i) usleep(5000);
     if (round == 0) mounted();
+  }
+}
+
+// Killed in the middle, each file has one name, and is no other's.
+TEST(RenameWithoutHelp, KilledHalfWayKeepsFilesApart) {
+  WorkDir outer({.kind = Kind::kStack, .populate = [](const std::string&) {}});
+  Scratch scratch;
+  std::string lower = scratch / "lower";
+  for (const char* dir : {"/d/sub", "/empty"}) MakeDirs(lower + dir);
+  for (const char* file : {"/from", "/to", "/h1", "/d/file"}) WriteFile(lower + file, file);
+  ASSERT_EQ(link((lower + "/h1").c_str(), (lower + "/h2").c_str()), 0);
+  std::string m = scratch / "m";
+  MakeDirs(m);
+  struct Move {
+    std::string from, to;
+    std::function<void()> before;
+  };
+  const std::vector<Move> moves = {
+      {"/from", "/new", [] {}},
+      {"/from", "/to", [] {}},
+      {"/from", "/to", [&] { AppendFile(m + "/to", "+"); }},
+      {"/from", "/to", [&] { ASSERT_EQ(unlink((m + "/to").c_str()), 0); }},
+      {"/from", "/h1", [] {}},
+      {"/h1", "/to", [] {}},
+      {"/d", "/empty", [] {}},
+      {"/d", "/new", [] {}},
+  };
+  for (size_t i = 0; i < moves.size(); ++i) {
+    const Move& move = moves[i];
+    SCOPED_TRACE(std::to_string(i) + ": " + move.from + " to " + move.to);
+    std::string number = std::to_string(i);
+    MakeDirs(outer / ("upper" + number));
+    MakeDirs(outer / ("work" + number));
+    std::string options = "lowerdir=" + lower + ",upperdir=" + (outer / ("upper" + number)) +
+                          ",workdir=" + (outer / ("work" + number));
+    auto mounted = [&](const std::string& faults = "") {
+      RunResult run = RunVeneerfs({"-o", options, m}, faults);
+      ASSERT_EQ(run.status, 0) << run.error;
+    };
+    mounted("rename.half_done=kill");
+    move.before();
+    std::string old_tree = TreeText(m);
+    EXPECT_NE(rename((m + move.from).c_str(), (m + move.to).c_str()), 0) << "nothing was killed";
+    umount2(m.c_str(), MNT_DETACH);
+    mounted();
+    std::map<ino_t, std::vector<std::string>> names;
+    for (const std::string& name : ListDir(m)) names[Stat(m + "/" + name).st_ino].push_back(name);
+    for (const auto& [ino, same] : names) {
+      EXPECT_EQ(same.size(), Stat(m + "/" + same.front()).st_nlink > 1 &&
+                                     !S_ISDIR(Stat(m + "/" + same.front()).st_mode)
+                                 ? 2u
+                                 : 1u)
+          << same.front();
+    }
+    if (S_ISREG(Stat(lower + move.from).st_mode)) {
+      // What is written to one is not seen in another.
+      ASSERT_TRUE(Exists(m + move.from) || Exists(m + move.to));
+      std::string written = Exists(m + move.from) ? move.from : move.to;
+      std::string other = written == move.from ? move.to : move.from;
+      std::string before = Exists(m + other) ? ReadFile(m + other) : "";
+      AppendFile(m + written, "written");
+      for (int round = 0; round < 2; ++round) {
+        EXPECT_TRUE(ReadFile(m + written).ends_with("written"));
+        if (Exists(m + other)) {
+          EXPECT_EQ(ReadFile(m + other), before);
+        }
+        ASSERT_EQ(umount(m.c_str()), 0);
+        if (round == 0) mounted();
+      }
+    } else {
+      EXPECT_EQ(TreeText(m + (Exists(m + move.from + "/file") ? move.from : move.to)),
+                TreeText(lower + move.from));
+      ASSERT_EQ(umount(m.c_str()), 0);
+    }
+    std::string lock = outer / ("work" + number + "/lock");
+    for (int n = 0; n < 400 && Exists(lock); ++n) usleep(5000);
   }
 }
 
