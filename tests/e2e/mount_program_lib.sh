@@ -149,13 +149,13 @@ expect_moved() {
     fail "$1: /data/newer has no redirect"
 }
 
-# nothing_left WAY: after a reset, no mount, no daemon, no file.
+# nothing_left WAY: after a reset, no mount, no daemon, no file, no directory.
 nothing_left() {
   local storage left
   storage=$(storage_of "$1")
   wait_for 10 no_daemon_left || fail "$1: a veneerfs is still there"
   left=$(mounts_below | grep "^$storage" || true)
   [[ -z $left ]] || fail "$1: still mounted: $left"
-  left=$(find "$storage" -mindepth 1 ! -type d 2>/dev/null || true)
+  left=$(find "$storage" "$storage-run" "$storage-tmp" 2>/dev/null || true)
   [[ -z $left ]] || fail "$1: left behind: $left"
 }

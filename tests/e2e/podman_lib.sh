@@ -37,9 +37,11 @@ podman_story() {
   podman_tree "$way" e2e/changed >"$out/tree"
 }
 
-# podman_reset WAY: nothing is left.
+# podman_reset WAY: of images, a running container and one that is mounted, nothing is left.
 podman_reset() {
-  quietly tool podman "$1" rmi -a -f
+  quietly tool podman "$1" run -d "${RUN[@]}" e2e/changed sh -c 'while :; do sleep 0.1; done'
+  # shellcheck disable=SC2016  # expanded inside
+  quietly within podman "$1" '$tool mount "$($tool create e2e/built)"'
   quietly tool podman "$1" system reset -f
   nothing_left "$1"
   wait_for 10 no_group_left || true # of another test, perhaps
