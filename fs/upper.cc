@@ -6,10 +6,12 @@
 
 #include <cstdio>
 #include <fstream>
+#include <utility>
 
 #include "fs/adopt.h"
 #include "fs/log.h"
 #include "store/base/beneath.h"
+#include "store/base/fault.h"
 
 namespace veneer::fs {
 
@@ -111,6 +113,10 @@ Upper::~Upper() { Unlock(); }
 
 void Upper::Unlock() {
   if (!lock_) return;
+  {
+    MutexLock lock(whiteout_mu_);
+    if (!shared_whiteout_.empty()) Discard(std::exchange(shared_whiteout_, ""));
+  }
   unlinkat(work_.get(), markers::kWorkLock, 0);
   lock_.Reset();
   for (int fd : {root_.get(), work_.get()}) flock(fd, LOCK_UN);
@@ -182,6 +188,9 @@ Result<> Upper::Probe() {
   Temporary whiteout(*this);
   device_whiteouts_ =
       mknodat(temporary_.get(), whiteout.name().c_str(), S_IFCHR, makedev(0, 0)) == 0;
+  Temporary linked(*this);
+  bool may_link = device_whiteouts_ && linkat(temporary_.get(), whiteout.name().c_str(),
+                                              temporary_.get(), linked.name().c_str(), 0) == 0;
   Temporary moved(*this);
   rename_whiteout_ =
       device_whiteouts_ && renameat2(temporary_.get(), file.name().c_str(), temporary_.get(),
@@ -193,6 +202,7 @@ Result<> Upper::Probe() {
       0) {
     return Invalid("upperdir " + path_ + ": the filesystem cannot exchange names", ENOTSUP);
   }
+  share_whiteouts_ = may_link;
   return {};
 }
 
@@ -337,11 +347,51 @@ bool Upper::IsWhiteout(int dirfd, const std::string& name, const struct stat& st
   return value && value->has_value();
 }
 
-Result<> Upper::MakeWhiteout(int dirfd, const std::string& name) {
-  if (device_whiteouts_) {
-    if (mknodat(dirfd, name.c_str(), S_IFCHR, makedev(0, 0)) != 0) return Errno("whiteout");
-    return {};
+std::string Upper::SharedWhiteout() {
+  if (!share_whiteouts_) return "";
+  MutexLock lock(whiteout_mu_);
+  if (shared_whiteout_.empty()) {
+    std::string name = NewName();
+    if (mknodat(temporary_.get(), name.c_str(), S_IFCHR, makedev(0, 0)) == 0) {
+      shared_whiteout_ = std::move(name);
+    }
   }
+  return shared_whiteout_;
+}
+
+void Upper::DropSharedWhiteout(const std::string& name) {
+  {
+    MutexLock lock(whiteout_mu_);
+    if (shared_whiteout_ != name) return;  // another thread was first
+    shared_whiteout_.clear();
+  }
+  Discard(name);
+}
+
+// Making an inode costs the host several times what a link does, and so does removing it. Whatever
+// keeps this one from being a link (too many links, another project's directory), it can be an
+// inode of its own.
+Result<> Upper::MakeDeviceWhiteout(int dirfd, const std::string& name) {
+  if (std::string shared = SharedWhiteout(); !shared.empty()) {
+    auto linked = [&]() -> Result<> {
+      TRY(FaultPoint("whiteout.before_link"));
+      if (linkat(temporary_.get(), shared.c_str(), dirfd, name.c_str(), 0) != 0) {
+        return Errno("whiteout");
+      }
+      return {};
+    }();
+    if (linked || linked.error().code() == EEXIST) return linked;
+    // Full, or taken away by somebody.
+    if (linked.error().code() == EMLINK || linked.error().code() == ENOENT) {
+      DropSharedWhiteout(shared);
+    }
+  }
+  if (mknodat(dirfd, name.c_str(), S_IFCHR, makedev(0, 0)) != 0) return Errno("whiteout");
+  return {};
+}
+
+Result<> Upper::MakeWhiteout(int dirfd, const std::string& name) {
+  if (device_whiteouts_) return MakeDeviceWhiteout(dirfd, name);
   // Two steps: callers that need the name to be right at once make it in work and rename it.
   TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600));
   return SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kWhiteout, "y");

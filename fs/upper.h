@@ -18,6 +18,7 @@
 #include "fs/stand_ins.h"
 #include "fs/stat_override.h"
 #include "fs/xattr_io.h"
+#include "store/base/mutex.h"
 #include "store/base/result.h"
 #include "store/base/unique_fd.h"
 #include "store/markers.h"
@@ -53,7 +54,8 @@ class Upper {
   // EXDEV: they are on different filesystems. EROFS, ENOTSUP: the host's filesystem cannot be an
   // upper. EINVAL: an upper of another chain.
   static Result<std::unique_ptr<Upper>> Open(const Options& options);
-  // Another mount may take it from now on. REQUIRES: nothing is changed any more.
+  // Another mount may take it from now on, and work/work is empty. REQUIRES: nothing is changed any
+  // more.
   void Unlock();
   ~Upper();
 
@@ -103,9 +105,10 @@ class Upper {
   void ForgetFormer(int dirfd, const std::string& name);
 
   bool IsWhiteout(int dirfd, const std::string& name, const struct stat& st) const;
-  // Makes a whiteout at a name that is free (EEXIST).
+  // Makes a whiteout at a name that is free (EEXIST). Devices are links of one inode where the host
+  // allows that: between two whiteouts rename(2) does nothing.
   Result<> MakeWhiteout(int dirfd, const std::string& name);
-  // Replaces the non-directory at `name` by a whiteout, atomically.
+  // Replaces what is at `name`, neither a directory nor a whiteout, by a whiteout, atomically.
   Result<> ReplaceByWhiteout(int dirfd, const std::string& name);
   // Whether files can be left to become durable later, with a marker that whoever made them can
   // take away again.
@@ -135,6 +138,10 @@ class Upper {
   Result<> Lock();
   Result<> Probe();
   Result<> ProbeOverride(StatOverride::Form wanted);
+  Result<> MakeDeviceWhiteout(int dirfd, const std::string& name);
+  // The entry of temporary() that whiteouts are links of; "" where there is none, and none can be.
+  std::string SharedWhiteout();
+  void DropSharedWhiteout(const std::string& name);  // the next one asks for another
   void ApplyOverride(const std::string& path, XattrPath how, struct stat& st) const;
 
   UniqueFd root_, work_, temporary_, stand_in_dir_, lock_;
@@ -145,10 +152,13 @@ class Upper {
   std::string prefix_;
   bool trusted_ = false;
   bool device_whiteouts_ = false;
+  bool share_whiteouts_ = false;
   bool rename_whiteout_ = false;
   bool volatile_ = false;
   bool can_wait_ = false;
   std::atomic<uint64_t> next_name_{0};
+  Mutex whiteout_mu_;
+  std::string shared_whiteout_ GUARDED_BY(whiteout_mu_);
 };
 
 // An entry of temporary() that is discarded unless Commit() says it has moved on.

@@ -43,6 +43,7 @@ Result<int> ParseErrno(std::string_view name) {
   if (name == "ENOSPC") return ENOSPC;
   if (name == "ENOMEM") return ENOMEM;
   if (name == "EINTR") return EINTR;
+  if (name == "EMLINK") return EMLINK;
   return Invalid("fault points: unknown errno '" + std::string(name) + "'");
 }
 

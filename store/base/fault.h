@@ -3,8 +3,8 @@
 // Armed through the environment, before the first point is reached:
 //   VENEER_FAULTS="copy_up.before_rename=kill;store.publish=error:ENOSPC@3"
 // point=action[@n]: the action fires on the n-th passage only (default 1). Actions: kill (SIGKILL
-// to self), error:ERRNAME (EIO, ENOSPC, ENOMEM, EINTR), delay:MILLISECONDS (every passage from the
-// n-th on). Without the variable a point costs one relaxed load.
+// to self), error:ERRNAME (EIO, ENOSPC, ENOMEM, EINTR, EMLINK), delay:MILLISECONDS (every passage
+// from the n-th on). Without the variable a point costs one relaxed load.
 #pragma once
 
 #include <atomic>

@@ -174,8 +174,10 @@ Result<> MountSubject::Unmount() {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   mounted_ = false;
-  UniqueFd lock(open((dir_ + "/work/lock").c_str(), O_RDONLY | O_CLOEXEC));
-  while (lock && flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+  // What the daemon holds until it changes nothing any more.
+  UniqueFd lock(open((dir_ + "/work").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock) return Errno("work directory");
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (std::chrono::steady_clock::now() > end) return Fail(EBUSY, "the daemon outlives its mount");
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -158,6 +158,8 @@ const std::vector<Spot>& Spots() {
       {kEverywhere, "whiteout.before", {Remove("/d/sub/h3")}},
       {kEverywhere, "whiteout.after", {Remove("/d/sub/h3")}},
       {kEverywhere, "whiteout.after@2", {Remove("/h1"), Remove("/d/h2")}},
+      {kEverywhere, "whiteout.before_link", {Remove("/f")}},
+      {kEverywhere, "whiteout.before_link@2", {Append("/f"), Remove("/g"), Remove("/f")}},
       {kInStacks, "unlink.before_index", {Remove("/h1"), Remove("/d/h2"), Remove("/d/sub/h3")}},
       {kEverywhere, "unlink.before", {Create("/n"), Remove("/n")}},
       {kEverywhere, "unlink.after", {Create("/n"), Remove("/n")}},

@@ -49,8 +49,13 @@ class Commit : public StoreTest {
     timespec times[2] = {{0, UTIME_OMIT}, {1700000000, 0}};
     ASSERT_EQ(utimensat(AT_FDCWD, (upper_ + "/" + path).c_str(), times, 0), 0);
   }
+  // As a mount makes it: a link of one inode.
   void Whiteout(const std::string& path) {
-    ASSERT_EQ(mknod((upper_ + "/" + path).c_str(), S_IFCHR, makedev(0, 0)), 0) << path;
+    std::string shared = upper_ + "/../whiteout";
+    if (mknod(shared.c_str(), S_IFCHR, makedev(0, 0)) != 0) {
+      ASSERT_EQ(errno, EEXIST);
+    }
+    ASSERT_EQ(link(shared.c_str(), (upper_ + "/" + path).c_str()), 0) << path;
   }
   void Mark(const std::string& path, std::string_view marker, const std::string& value) {
     std::string name = std::string(markers::kTrustedPrefix) + std::string(marker);
