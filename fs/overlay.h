@@ -330,11 +330,18 @@ class Overlay {
 
   // remove.cc
   Result<bool> IsEmpty(const InodePtr& dir) REQUIRES_SHARED_LOCK(dir->dir->entries);
-  Result<bool> LowerHas(Inode& dir, const std::string& name);
+  // `found` is what Probe() said of the name, under the lock that is still held: the lower is asked
+  // only where that does not tell.
+  Result<bool> LowerHas(Inode& dir, const std::string& name, const Found& found);
   // Makes a whiteout at the free name, or replaces the non-directory there by one.
   Result<> PutWhiteout(int dirfd, const std::string& name, bool replace);
   // Before a name of `file` goes: if the lower has several, its copy-up is done, with all of them.
-  Result<> EnsureAllNames(const InodePtr& file);
+  // `found` is the name as `file` was found under it; what the lower says does not change.
+  Result<> EnsureAllNames(const InodePtr& file, const Found& found);
+  Result<bool> HasAllNames(Inode& file, const Found& found);  // EnsureAllNames() has nothing to do
+  // `found`, which is `child`, is what the name is, under the lock.
+  Result<> UnlinkLocked(const InodePtr& dir, const std::string& name, const InodePtr& child,
+                        Found found) REQUIRES_LOCK(dir->dir->entries);
   // The last name of `inode` is gone, or is about to go: keeps what is needed to go on serving it.
   Result<SharedFd> OpenOrphan(const InodePtr& inode);
   void Bury(const InodePtr& inode, SharedFd orphan);
@@ -348,7 +355,9 @@ class Overlay {
   Result<> ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::string& name,
                              const Temporary& clean);
   Result<> MoveLeavingWhiteout(const RenameEnds& ends, int from, int to);
-  Result<> SettleDirectory(const InodePtr& dir, Inode& new_parent, const std::string& new_name);
+  Result<> CheckTopology(const RenameEnds& ends);
+  Result<> SettleDirectory(const InodePtr& dir, Inode& new_parent, const std::string& new_name,
+                           const Found& at_new_name);
   Result<std::string> LowerPathOf(const InodePtr& dir);
   bool IsAncestor(const InodePtr& ancestor, const InodePtr& node);
 

@@ -26,7 +26,10 @@ bool KeepsEntries(int dirfd) {
 
 }  // namespace
 
-Result<bool> Overlay::LowerHas(Inode& dir, const std::string& name) {
+Result<bool> Overlay::LowerHas(Inode& dir, const std::string& name, const Found& found) {
+  // Nothing in the upper hid the lower's entry; or both have a directory there, which merge.
+  if (!found.upper && !found.whiteout) return static_cast<bool>(found.lower);
+  if (found.lower && !found.marks.redirect) return true;
   if (!dir.lower) return false;
   TRY_ASSIGN(LowerRef ref, lower_->Lookup(dir.lower, name));
   return static_cast<bool>(ref);
@@ -85,12 +88,22 @@ Result<> Overlay::LostName(const InodePtr& inode, SharedFd orphan) {
   return {};
 }
 
-// has_upper() does not tell: it holds from the first of several links on, and a name that goes
-// before the copy-up has got to it would fail that.
-Result<> Overlay::EnsureAllNames(const InodePtr& file) {
-  if (!file->lower) return {};
-  TRY_ASSIGN(struct stat st, lower_->Attr(file->lower));
-  return st.st_nlink > 1 ? EnsureUpper(file, Need::kAttributes) : Result<>();
+Result<bool> Overlay::HasAllNames(Inode& file, const Found& found) {
+  if (!file.lower) return true;
+  {
+    // has_upper() alone does not tell: it holds from the first of several links on, and a name that
+    // goes before the copy-up has got to it would fail that.
+    MutexLock lock(file.mu);
+    if (file.has_upper() && !file.copying) return true;
+  }
+  if (!found.upper && found.lower_attr) return found.lower_attr->st_nlink <= 1;
+  TRY_ASSIGN(struct stat st, lower_->Attr(file.lower));
+  return st.st_nlink <= 1;
+}
+
+Result<> Overlay::EnsureAllNames(const InodePtr& file, const Found& found) {
+  TRY_ASSIGN(bool all, HasAllNames(*file, found));
+  return all ? Result<>() : EnsureUpper(file, Need::kAttributes);
 }
 
 Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
@@ -99,39 +112,48 @@ Result<> Overlay::Unlink(NodeId parent, const std::string& name) {
   TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   if (!dir->IsDir()) return Fail(ENOTDIR, "unlink");
+  InodePtr ready;  // what is needed of it in the upper is there
   for (;;) {
     InodePtr child;
-    {
-      ReadLock entries(dir->dir->entries);
-      TRY_ASSIGN(child, Child(dir, name, nullptr));
-    }
-    if (!child) return Fail(ENOENT, "unlink");
-    if (child->IsDir()) return Fail(EISDIR, "unlink");
-    // The names of a linked file are counted in the upper, all of them or none.
-    TRY(EnsureAllNames(child));
-    TRY(EnsureUpperDir(dir));
-    EntriesLock entries(*dir->dir);
     Found found;
-    TRY_ASSIGN(InodePtr again, Child(dir, name, &found));
-    if (again != child) continue;
-    TRY_ASSIGN(bool hides, LowerHas(*dir, name));
-    TRY_ASSIGN(SharedFd fd, UpperDir(dir));
-    TRY_ASSIGN(SharedFd orphan, OpenOrphan(child));
-    if (child->indexed && !found.upper) {  // links are what is counted
-      TRY(LinkFromIndex(child, found.lower, *dir, fd->get(), name));
-      found.upper = true;
+    {
+      EntriesLock entries(*dir->dir);
+      TRY_ASSIGN(child, Child(dir, name, &found));
+      if (!child) return Fail(ENOENT, "unlink");
+      if (child->IsDir()) return Fail(EISDIR, "unlink");
+      bool all_names = child == ready;
+      if (!all_names) {
+        TRY_ASSIGN(all_names, HasAllNames(*child, found));
+      }
+      if (all_names && dir->has_upper()) return UnlinkLocked(dir, name, child, std::move(found));
     }
-    auto counting = CountingNames(*child);
-    if (hides) {
-      TRY(PutWhiteout(fd->get(), name, found.upper));
-    } else {
-      TRY(FaultPoint("unlink.before"));
-      if (unlinkat(fd->get(), name.c_str(), 0) != 0) return Errno("unlink");
-      TRY(FaultPoint("unlink.after"));
-    }
-    child->RemoveName(dir.get(), name);
-    return LostName(child, std::move(orphan));
+    // The names of a linked file are counted in the upper, all of them or none. Copying takes time,
+    // and locks of its own: not under this one.
+    TRY(EnsureAllNames(child, found));
+    TRY(EnsureUpperDir(dir));
+    ready = std::move(child);
   }
+}
+
+Result<> Overlay::UnlinkLocked(const InodePtr& dir, const std::string& name, const InodePtr& child,
+                               Found found) {
+  TRY_ASSIGN(bool hides, LowerHas(*dir, name, found));
+  TRY_ASSIGN(SharedFd fd, UpperDir(dir));
+  TRY_ASSIGN(SharedFd orphan, OpenOrphan(child));
+  if (child->indexed && !found.upper) {  // links are what is counted
+    TRY(LinkFromIndex(child, found.lower, *dir, fd->get(), name));
+    found.upper = true;
+  }
+  auto counting = CountingNames(*child);
+  if (hides) {
+    TRY(PutWhiteout(fd->get(), name, found.upper));
+  } else {
+    TRY(FaultPoint("unlink.before"));
+    if (unlinkat(fd->get(), name.c_str(), 0) != 0) return Errno("unlink");
+    TRY(FaultPoint("unlink.after"));
+  }
+  child->RemoveName(dir.get(), name);
+  return LostName(child, std::move(orphan));
 }
 
 Result<bool> Overlay::IsEmpty(const InodePtr& dir) {
@@ -168,28 +190,24 @@ Result<> Overlay::RemoveDir(NodeId parent, const std::string& name) {
   TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY_ASSIGN(InodePtr dir, inodes_.Find(parent));
   if (!dir->IsDir()) return Fail(ENOTDIR, "rmdir");
-  for (;;) {
+  for (bool raise = false;; raise = true) {
+    if (raise) TRY(EnsureUpperDir(dir));
     InodePtr child;
-    {
-      ReadLock entries(dir->dir->entries);
-      TRY_ASSIGN(child, Child(dir, name, nullptr));
-    }
-    if (!child) return Fail(ENOENT, "rmdir");
-    if (!child->IsDir()) return Fail(ENOTDIR, "rmdir");
-    TRY(EnsureUpperDir(dir));
     SharedFd orphan;
     std::optional<KeepTimes> times;  // of who still has it open
     Temporary gone(*upper_);         // removed after the locks, with the whiteouts in it
     EntriesLock entries(*dir->dir);
     Found found;
-    TRY_ASSIGN(InodePtr again, Child(dir, name, &found));
-    if (again != child) continue;
+    TRY_ASSIGN(child, Child(dir, name, &found));
+    if (!child) return Fail(ENOENT, "rmdir");
+    if (!child->IsDir()) return Fail(ENOTDIR, "rmdir");
+    if (!dir->has_upper()) continue;
     EntriesLock child_entries(*child->dir);
     TRY_ASSIGN(bool empty, IsEmpty(child));
     TRY_ASSIGN(SharedFd fd, UpperDir(dir));
     // An immutable or append-only directory says so first.
     if (!empty) return Fail(KeepsEntries(fd->get()) ? EPERM : ENOTEMPTY, "rmdir");
-    TRY_ASSIGN(bool hides, LowerHas(*dir, name));
+    TRY_ASSIGN(bool hides, LowerHas(*dir, name, found));
     TRY_ASSIGN(orphan, OpenOrphan(child));
     if (orphan) times.emplace(orphan->get());
     if (hides && found.upper) {

@@ -61,7 +61,7 @@ Result<std::string> Overlay::LowerPathOf(const InodePtr& dir) {
 
 // What a directory must carry to mean the same at `new_name` in `new_parent`.
 Result<> Overlay::SettleDirectory(const InodePtr& dir, Inode& new_parent,
-                                  const std::string& new_name) {
+                                  const std::string& new_name, const Found& at_new_name) {
   TRY_ASSIGN(SharedFd fd, UpperDir(dir));
   std::string path = FdPath(fd->get());
   if (dir->lower) {
@@ -74,7 +74,7 @@ Result<> Overlay::SettleDirectory(const InodePtr& dir, Inode& new_parent,
     NoteMoved(dir);
     return {};
   }
-  TRY_ASSIGN(bool covers, LowerHas(new_parent, new_name));
+  TRY_ASSIGN(bool covers, LowerHas(new_parent, new_name, at_new_name));
   if (!covers) return {};
   return upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "y");
 }
@@ -87,7 +87,7 @@ Result<> Overlay::FindEnds(RenameEnds& ends) {
   if (!ends.source) return Fail(ENOENT, "rename");
   {
     ReadLock entries(ends.new_parent->dir->entries);
-    TRY_ASSIGN(ends.target, Child(ends.new_parent, ends.new_name, nullptr));
+    TRY_ASSIGN(ends.target, Child(ends.new_parent, ends.new_name, &ends.target_found));
   }
   const InodePtr& source = ends.source;
   const InodePtr& target = ends.target;
@@ -102,8 +102,15 @@ Result<> Overlay::FindEnds(RenameEnds& ends) {
     if (source->IsDir() && !target->IsDir()) return Fail(ENOTDIR, "rename");
     if (!source->IsDir() && target->IsDir()) return Fail(EISDIR, "rename");
   }
-  if (source->IsDir() && IsAncestor(source, ends.new_parent)) return Fail(EINVAL, "rename");
-  if (target && target->IsDir() && IsAncestor(target, ends.parent)) {
+  return CheckTopology(ends);
+}
+
+// Nothing moves into itself.
+Result<> Overlay::CheckTopology(const RenameEnds& ends) {
+  if (ends.source->IsDir() && IsAncestor(ends.source, ends.new_parent)) {
+    return Fail(EINVAL, "rename");
+  }
+  if (ends.target && ends.target->IsDir() && IsAncestor(ends.target, ends.parent)) {
     return Fail(ends.exchange ? EINVAL : ENOTEMPTY, "rename");
   }
   return {};
@@ -119,7 +126,7 @@ Result<> Overlay::RaiseEnds(const RenameEnds& ends) {
   if (ends.exchange || !upper_->can_rename_whiteout()) {
     return EnsureUpper(ends.target, Need::kPlaced);
   }
-  return ends.target->IsDir() ? Result<>() : EnsureAllNames(ends.target);
+  return ends.target->IsDir() ? Result<>() : EnsureAllNames(ends.target, ends.target_found);
 }
 
 Result<> Overlay::Rename(NodeId parent, const std::string& name, NodeId new_parent,
@@ -150,10 +157,12 @@ Result<> Overlay::Rename(NodeId parent, const std::string& name, NodeId new_pare
     std::optional<MutexLock> topology;
     if (across) {
       topology.emplace(rename_mu_);
-      InodePtr source = ends.source;
-      InodePtr target = ends.target;
-      TRY(FindEnds(ends));
-      if (ends.source != source || ends.target != target) continue;  // these are not raised
+      // Whether these still are at the names TryRename() sees; if it would refuse them, they may
+      // have been moved meanwhile.
+      if (!CheckTopology(ends)) {
+        TRY(FindEnds(ends));
+        continue;
+      }
     }
     Inode* first = ends.parent.get();
     Inode* second = across ? ends.new_parent.get() : nullptr;
@@ -259,7 +268,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
   if (source->indexed && !ends.source_found.upper) {
     TRY(LinkFromIndex(source, ends.source_found.lower, *ends.parent, from->get(), ends.name));
   }
-  TRY(source->IsDir() ? SettleDirectory(source, *ends.new_parent, ends.new_name)
+  TRY(source->IsDir() ? SettleDirectory(source, *ends.new_parent, ends.new_name, ends.target_found)
                       : AnchorStub(source));
   if (!born_in_upper(*source)) TRY(MarkImpure(*ends.new_parent, to->get()));
   if (target && target->indexed && !ends.target_found.upper) {
@@ -267,7 +276,8 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
     ends.target_found.upper = true;
   }
   if (ends.exchange) {
-    TRY(target->IsDir() ? SettleDirectory(target, *ends.parent, ends.name) : AnchorStub(target));
+    TRY(target->IsDir() ? SettleDirectory(target, *ends.parent, ends.name, ends.source_found)
+                        : AnchorStub(target));
     if (!born_in_upper(*target)) TRY(MarkImpure(*ends.parent, from->get()));
     TRY(FaultPoint("rename.before_exchange"));
     if (renameat2(from->get(), ends.name.c_str(), to->get(), ends.new_name.c_str(),
@@ -296,7 +306,7 @@ Result<> Overlay::RenameLocked(RenameEnds& ends) {
     replaced.emplace(*upper_);
     TRY(ReplaceByEmptyDir(target, to->get(), ends.new_name, *replaced));
   }
-  TRY_ASSIGN(bool hides, LowerHas(*ends.parent, ends.name));
+  TRY_ASSIGN(bool hides, LowerHas(*ends.parent, ends.name, ends.source_found));
   auto counting = target ? CountingNames(*target) : std::unique_lock<std::mutex>();
   auto renamed = [&]() -> Result<> {
     TRY(FaultPoint("rename.before"));
