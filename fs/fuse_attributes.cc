@@ -11,8 +11,7 @@ namespace {
 
 void OnGetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   Answer(req, [&]() -> Result<> {
-    // Before they are read: who opens the file meanwhile has the answer dropped.
-    const double timeout = ServerOf(req).TimeoutOf(Node(ino));
+    const double timeout = ServerOf(req).TellAttributes(Node(ino));
     TRY_ASSIGN(struct stat st, EngineOf(req).GetAttr(Node(ino)));
     Send(fuse_reply_attr, req, &st, timeout);
     return {};
@@ -24,7 +23,7 @@ void OnGetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
 void OnStatx(fuse_req_t req, fuse_ino_t ino, int, int, fuse_file_info*) {
   Answer(req, [&]() -> Result<> {
     Overlay& engine = EngineOf(req);
-    const double timeout = ServerOf(req).TimeoutOf(Node(ino));
+    const double timeout = ServerOf(req).TellAttributes(Node(ino));
     TRY_ASSIGN(struct stat st, engine.GetAttr(Node(ino)));
     TRY_ASSIGN(auto born, engine.BirthTime(Node(ino)));
     auto time_of = [](const timespec& t) {
@@ -79,7 +78,7 @@ void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fus
                             (valid & kAnyChange) == 0);
     // Root's comes before a write to a file with capabilities, too.
     change.may_keep_suid = (valid & kAnyChange) == 0 && fuse_req_ctx(req)->uid == 0;
-    const double timeout = ServerOf(req).TimeoutOf(Node(ino));
+    const double timeout = ServerOf(req).TellAttributes(Node(ino));
     TRY_ASSIGN(struct stat st, EngineOf(req).SetAttr(Node(ino), change));
     Send(fuse_reply_attr, req, &st, timeout);
     return {};

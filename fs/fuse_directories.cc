@@ -68,7 +68,7 @@ void OnReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fu
               if (item.name != "." && item.name != "..") {
                 auto entry = engine.Lookup(Node(ino), item.name);
                 if (entry) {
-                  param = ParamOf(server, *entry);
+                  param = ParamOf(server, *entry, server.TellAttributes(entry->node));
                   held.push_back(entry->node);
                 }
               }

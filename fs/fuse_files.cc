@@ -32,7 +32,7 @@ void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
 void ReplyCreated(fuse_req_t req, const std::pair<Entry, HandleId>& made, fuse_file_info* fi) {
   Server& server = ServerOf(req);
   server.FinishOpen(req, made.first.node, made.second, fi, true, [&] {
-    fuse_entry_param param = ParamOf(server, made.first);
+    fuse_entry_param param = ParamOf(server, made.first, server.TellMade(made.first.node));
     int rc = Send(fuse_reply_create, req, &param, fi);
     if (rc != 0) server.Forget(made.first.node, 1);
     return rc;
@@ -89,8 +89,13 @@ void OnRelease(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Send(fuse_reply_err, req, 0);
 }
 
-void OnFsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
-  AnswerDone(req, [&] { return EngineOf(req).Fsync(HandleOf(fi), data_only != 0); });
+void OnFsync(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi) {
+  AnswerDone(req, [&] {
+    Result<> done = EngineOf(req).Fsync(HandleOf(fi), data_only != 0);
+    // The host has found places for its data, so it may have other blocks.
+    ServerOf(req).ForgetAttributes(Node(ino));
+    return done;
+  });
 }
 
 void OnFallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,

@@ -49,18 +49,18 @@ char* ThreadBuffer(size_t size) {
   return buffer.data();
 }
 
-fuse_entry_param ParamOf(Server& server, const Entry& entry) {
+fuse_entry_param ParamOf(Server& server, const Entry& entry, double attr_timeout) {
   fuse_entry_param param = {};
   param.ino = static_cast<fuse_ino_t>(entry.node);
   param.attr = entry.attr;
-  param.attr_timeout = server.TimeoutOf(entry.node);
+  param.attr_timeout = attr_timeout;
   param.entry_timeout = server.timeout();
   return param;
 }
 
 void ReplyEntry(fuse_req_t req, const Entry& entry) {
   Server& server = ServerOf(req);
-  fuse_entry_param param = ParamOf(server, entry);
+  fuse_entry_param param = ParamOf(server, entry, server.TellAttributes(entry.node));
   // An interrupted caller never learns of the node.
   if (Send(fuse_reply_entry, req, &param) != 0) server.Forget(entry.node, 1);
 }

@@ -37,11 +37,11 @@ class Server : public FuseServer {
   Overlay& overlay() { return overlay_; }
   void Init(fuse_conn_info* conn);
   double timeout() const { return config_.timeout; }
-  // How long attributes of `node` stay true.
-  double TimeoutOf(NodeId node) {
-    // A mapping of a passthrough file changes its times without anybody being told.
-    return passthrough_ && modes_.ChangesUnseen(node) ? 0.0 : timeout();
-  }
+  // How long the kernel may keep attributes of `node` that it is about to be told. Asked before
+  // they are read, where that can be: who opens the file meanwhile has the answer dropped.
+  double TellAttributes(NodeId node) { return modes_.Tell(node) ? timeout() : 0.0; }
+  // The same for a file that is being made: what comes after, the kernel sees.
+  double TellMade(NodeId node) { return modes_.ChangesUnseen(node) ? 0.0 : timeout(); }
   // The engine has opened the file: decides its mode, fills `fi` in, replies. `reply` returns 0
   // when the kernel has taken the handle. `made`: the kernel does not know the file yet.
   void FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool made,
@@ -88,6 +88,7 @@ class Server : public FuseServer {
   void WriteBack(NodeId node);
   // The ID of the mount on the mount point, from /proc/self/mountinfo; empty where there is none.
   std::string MountedNow() const;
+  Access AccessOf(const fuse_file_info* fi) const;
 
   Overlay& overlay_;
   const Config config_;
@@ -102,6 +103,7 @@ class Server : public FuseServer {
   uint64_t freezer_of_ GUARDED_BY(freezer_mu_) = 0;                // the freeze that is for
   std::atomic<bool> passthrough_{false};  // agreed with the kernel, and not failed yet
   bool opens_directories_ = true;
+  bool sees_writes_ = true;  // the kernel knows the size of a file after a passthrough write
   std::atomic<uint64_t> passed_{0};
   std::atomic<uint64_t> rings_{0};
   fuse_session* session_ = nullptr;
@@ -142,7 +144,7 @@ int Send(int (*reply)(fuse_req_t, Params...), fuse_req_t req, Args... args) {
 // A buffer of the calling thread, for one answer at a time: reads are frequent, and a fresh
 // megabyte each time is a page fault per page.
 char* ThreadBuffer(size_t size);
-fuse_entry_param ParamOf(Server& server, const Entry& entry);
+fuse_entry_param ParamOf(Server& server, const Entry& entry, double attr_timeout);
 void ReplyEntry(fuse_req_t req, const Entry& entry);
 
 // Set when the request at hand, on a ring's thread, would have to wait and was not answered.

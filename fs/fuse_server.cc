@@ -37,6 +37,7 @@ constexpr unsigned kMaxWriteBacks = 8;  // of those 16
 // Requests that nobody waits for by itself: pages read ahead, and written back, which may have to
 // wait for the gate without keeping others from being read.
 constexpr unsigned kMaxBackground = kMaxThreads;
+constexpr unsigned kMinorOf6_12 = 41;  // of the protocol
 #ifndef FUSE_DEV_IOC_BACKING_CLOSE
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
 #endif
@@ -139,6 +140,9 @@ void Server::Init(fuse_conn_info* conn) {
   if (config_.passthrough && fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH)) {
     passthrough_ = true;
     conn->max_backing_stack_depth = 1;
+    // Before Linux 6.12, an answer that was under way could overrule what a passthrough write did
+    // to the size.
+    sees_writes_ = conn->proto_minor >= kMinorOf6_12;
   }
   conn->max_write = std::min(kMaxWrite, config_.max_write);
 #ifdef VENEER_FUSE_URING
@@ -154,15 +158,20 @@ void Server::Init(fuse_conn_info* conn) {
   if (config_.ready) config_.ready();
 }
 
+Access Server::AccessOf(const fuse_file_info* fi) const {
+  int mode = fi->flags & O_ACCMODE;
+  if (mode == O_RDONLY) return Access::kRead;
+  return mode == O_WRONLY && sees_writes_ ? Access::kWrite : Access::kMapToWrite;
+}
+
 void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_info* fi, bool made,
                         const std::function<int()>& reply) {
-  bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
   // A mapping of a passthrough file changes its times without anybody being told, also after it is
   // closed; of new files, those that may be mapped to write are not worth that.
   bool may_pass = passthrough_ && !(made && (fi->flags & O_ACCMODE) == O_RDWR);
   SharedFd data = may_pass ? overlay_.FinalData(handle) : nullptr;
   OpenModes::Opened opened =
-      modes_.Open(node, writable, made, data ? data->get() : -1, [&](int fd) {
+      modes_.Open(node, AccessOf(fi), made, data ? data->get() : -1, [&](int fd) {
         int id = fuse_passthrough_open(req, fd);
         if (id <= 0 && passthrough_.exchange(false)) {
           Log(LogLevel::kWarning, "passthrough is not possible here: going on without");
@@ -178,14 +187,13 @@ void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_
   if (passes) passed_.fetch_add(1, std::memory_order_relaxed);
   if (reply() != 0) {
     Close(node, fi);  // `req` is gone
-  } else if (opened.first_writer) {
+  } else if (opened.drop_attributes) {
     ForgetAttributes(node);
   }
 }
 
 void Server::Close(NodeId node, const fuse_file_info* fi) {
-  bool writable = (fi->flags & O_ACCMODE) != O_RDONLY;
-  OpenModes::Closed closed = modes_.Close(node, writable, IsPassthrough(fi));
+  OpenModes::Closed closed = modes_.Close(node, AccessOf(fi), IsPassthrough(fi));
   if (closed.backing_id > 0) {
     // As fuse_passthrough_close() does, which wants a request: here there may be none any more.
     auto id = static_cast<uint32_t>(closed.backing_id);
@@ -194,9 +202,7 @@ void Server::Close(NodeId node, const fuse_file_info* fi) {
     }
   }
   overlay_.Release(HandleOf(fi));
-  if (closed.last_writer) {
-    ForgetAttributes(node);
-  }
+  if (closed.drop_attributes) ForgetAttributes(node);
 }
 
 std::string Server::MountedNow() const {

@@ -10,12 +10,14 @@ namespace veneer::fs {
 void OpenModes::Check(NodeId node, const State& state) {
   if (state.Sound()) return;
   violations_.fetch_add(1, std::memory_order_relaxed);
-  Log(LogLevel::kError, "open modes of node {}: mode {}, {} handles, {} writers, backing {}{}",
+  Log(LogLevel::kError,
+      "open modes of node {}: mode {}, {} handles, {} writers, {} mappers, backing {}{}{}",
       static_cast<uint64_t>(node), static_cast<int>(state.mode), state.handles, state.writers,
-      state.backing_id, state.stale_pages ? ", stale pages" : "");
+      state.mappers, state.backing_id, state.stale_pages ? ", stale pages" : "",
+      state.told ? ", told" : "");
 }
 
-OpenModes::Opened OpenModes::Open(NodeId node, bool writable, bool made, int final_fd,
+OpenModes::Opened OpenModes::Open(NodeId node, Access access, bool made, int final_fd,
                                   const std::function<int(int fd)>& add) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
@@ -27,13 +29,16 @@ OpenModes::Opened OpenModes::Open(NodeId node, bool writable, bool made, int fin
   }
   state.mode = next;
   ++state.handles;
-  if (writable) ++state.writers;
+  if (access != Access::kRead) ++state.writers;
+  if (access == Access::kMapToWrite) ++state.mappers;
   Opened opened;
   if (next == OpenMode::kPassthrough) {
-    if (made) state.known_unseen = writable;
-    opened.first_writer = writable && state.writers == 1 && !made;
     opened.backing_id = state.backing_id;
-    if (writable) state.stale_pages = true;
+    if (access != Access::kRead) state.stale_pages = true;
+    if (access == Access::kMapToWrite && state.mappers == 1 && !made) {
+      opened.drop_attributes = true;
+      state.told = true;  // an answer under way may come after that
+    }
   } else {
     opened.keep_pages = !state.stale_pages;
     state.stale_pages = false;
@@ -42,7 +47,7 @@ OpenModes::Opened OpenModes::Open(NodeId node, bool writable, bool made, int fin
   return opened;
 }
 
-OpenModes::Closed OpenModes::Close(NodeId node, bool writable, bool passthrough) {
+OpenModes::Closed OpenModes::Close(NodeId node, Access access, bool passthrough) {
   Closed closed;
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
@@ -55,12 +60,11 @@ OpenModes::Closed OpenModes::Close(NodeId node, bool writable, bool passthrough)
     return closed;
   }
   State& state = it->second;
-  if (writable && state.writers > 0) {
-    --state.writers;
-    if (state.writers == 0) {
-      bool known = std::exchange(state.known_unseen, false);
-      closed.last_writer = passthrough && !known;
-    }
+  bool unseen = state.ChangesUnseen();
+  if (access == Access::kMapToWrite && state.mappers > 0) --state.mappers;
+  if (access != Access::kRead && state.writers > 0) --state.writers;
+  if (state.writers == 0 || (unseen && state.mappers == 0)) {
+    closed.drop_attributes = std::exchange(state.told, false);
   }
   if (--state.handles == 0) {
     closed.backing_id = std::exchange(state.backing_id, 0);
@@ -75,8 +79,18 @@ bool OpenModes::ChangesUnseen(NodeId node) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   auto it = shard.nodes.find(static_cast<uint64_t>(node));
-  return it != shard.nodes.end() && it->second.mode == OpenMode::kPassthrough &&
-         it->second.writers > 0;
+  return it != shard.nodes.end() && it->second.ChangesUnseen();
+}
+
+bool OpenModes::Tell(NodeId node) {
+  Shard& shard = ShardOf(node);
+  MutexLock lock(shard.mu);
+  auto it = shard.nodes.find(static_cast<uint64_t>(node));
+  if (it == shard.nodes.end()) return true;
+  State& state = it->second;
+  if (state.ChangesUnseen()) return false;
+  if (state.writers > 0) state.told = true;
+  return true;
 }
 
 std::vector<NodeId> OpenModes::CachedWriters() {

@@ -15,8 +15,19 @@
 // What the next open gets is NextMode() of what there is. Data is final when no copy-up can replace
 // the descriptor: a file of the upper, or any file of a read-only mount. A file opened cached after
 // having been written through passthrough must not use pages cached before: the first such open
-// drops them. Every transition checks the node's invariant (Sound). Thread-safe; one lock per shard
-// of nodes.
+// drops them.
+//
+// And how long the kernel may keep the node's attributes. It sees writes, in either mode, and asks
+// again after one; it does not see what a mapping of a passthrough file changes, nor what becomes
+// of the blocks when the host gives data its place on the disk:
+//
+//   nothing is open to write           kept
+//   writers                            kept; when the last one goes, dropped if any were told since
+//                                      the first came
+//   passthrough, one that may map      not kept; dropped when the first one comes, unless it made
+//                                      the file, and when the last one goes
+//
+// Every transition checks the node's invariant (Sound). Thread-safe; one lock per shard of nodes.
 #pragma once
 
 #include <array>
@@ -33,6 +44,9 @@ namespace veneer::fs {
 
 enum class OpenMode : uint8_t { kIdle, kCached, kPassthrough };
 
+// What a handle may be used for: a shared mapping that can be written needs O_RDWR (mmap(2)).
+enum class Access : uint8_t { kRead, kWrite, kMapToWrite };
+
 // What an open gets while the node is in `mode`. Passthrough is only tried: where the kernel does
 // not take the backing file, the open is cached.
 constexpr OpenMode NextMode(OpenMode mode, bool data_is_final) {
@@ -46,39 +60,44 @@ class OpenModes {
   struct State {
     OpenMode mode = OpenMode::kIdle;
     unsigned handles = 0;
-    unsigned writers = 0;       // of these, open to write
-    int backing_id = 0;         // the one backing file of all passthrough handles
-    bool stale_pages = false;   // written through passthrough since pages were last cached
-    bool known_unseen = false;  // passthrough writers have been there since the file was made
+    unsigned writers = 0;      // of these, open to write
+    unsigned mappers = 0;      // of these, those that may be mapped to write
+    int backing_id = 0;        // the one backing file of all passthrough handles
+    bool stale_pages = false;  // written through passthrough since pages were last cached
+    bool told = false;         // the kernel may keep attributes that writers make untrue
 
     // The invariant.
     bool Sound() const {
-      return writers <= handles && (mode == OpenMode::kIdle) == (handles == 0) &&
+      return mappers <= writers && writers <= handles &&
+             (mode == OpenMode::kIdle) == (handles == 0) &&
              (mode == OpenMode::kPassthrough) == (backing_id > 0) &&
-             !(mode == OpenMode::kCached && stale_pages);
+             !(mode == OpenMode::kCached && stale_pages) && !(told && writers == 0);
     }
+    bool ChangesUnseen() const { return mode == OpenMode::kPassthrough && mappers > 0; }
   };
 
   struct Opened {
     int backing_id = 0;  // above 0: passthrough
     bool keep_pages = true;
-    bool first_writer = false;  // attributes may change unseen, which the kernel has cached
+    bool drop_attributes = false;  // they may change unseen from here on
   };
   // Counts one more open of `node`. `final_fd` is its final data, or -1; `add` registers a
   // descriptor as a backing file and returns its ID, or 0 where that fails (the open is cached
   // then). `made`: it is the first of a file that the kernel does not know yet.
-  Opened Open(NodeId node, bool writable, bool made, int final_fd,
+  Opened Open(NodeId node, Access access, bool made, int final_fd,
               const std::function<int(int fd)>& add);
 
   struct Closed {
-    int backing_id = 0;        // above 0: nobody uses it any more
-    bool last_writer = false;  // attributes may have changed unseen, which the kernel has cached
+    int backing_id = 0;            // above 0: nobody uses it any more
+    bool drop_attributes = false;  // those that the kernel was told may be out of date
   };
-  Closed Close(NodeId node, bool writable, bool passthrough);
+  Closed Close(NodeId node, Access access, bool passthrough);
 
-  // True while writes may change the node's attributes without the daemon knowing (mappings of
+  // True while writes may change the node's attributes without the kernel knowing (mappings of
   // passthrough files).
   bool ChangesUnseen(NodeId node);
+  // The kernel is about to be told the node's attributes: true if it may keep them.
+  bool Tell(NodeId node);
 
   // Nodes with writable cached handles: mappings of these may have changed pages that only the
   // kernel has.

@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "tests/conformance/conformance.h"
 
 namespace veneer::fs::conformance {
@@ -301,6 +304,159 @@ TEST_P(MappedCoherence, MappingBeyondTheEndIsSIGBUS) {
 }
 
 VENEER_KERNEL_CONFORMANCE_IN_EVERY_MODE(MappedCoherence);
+
+// What stat says of a file that is written: always what the host says of its own.
+class WrittenAttributes : public KernelConformance {
+ protected:
+  void Populate(const std::string& dir) override { PopulateCoherence(dir); }
+  std::string Host(const std::string& name) {
+    return oracle() ? At(name) : work().upper() + "/" + name;
+  }
+  static void ExpectSame(const struct stat& host, const struct stat& st, const std::string& when) {
+    EXPECT_EQ(host.st_size, st.st_size) << when;
+    EXPECT_EQ(host.st_blocks, st.st_blocks) << when;
+    EXPECT_EQ(host.st_mtim.tv_sec, st.st_mtim.tv_sec) << when;
+    EXPECT_EQ(host.st_mtim.tv_nsec, st.st_mtim.tv_nsec) << when;
+  }
+  void ExpectAsOnHost(const std::string& name, const std::string& when) {
+    ExpectSame(testing::Stat(Host(name)), Stat(name), when);
+  }
+  struct stat Told(const UniqueFd& fd) {
+    struct stat st = {};
+    EXPECT_EQ(fstat(fd.get(), &st), 0);
+    return st;
+  }
+  // close(2) does not wait for the daemon.
+  void AwaitHandles(uint64_t wanted) {
+    if (oracle()) return;
+    for (int i = 0; i < 1000 && Statistics().handles != wanted; ++i) usleep(10'000);
+    EXPECT_EQ(Statistics().handles, wanted);
+  }
+  uint64_t Handles() { return oracle() ? 0 : Statistics().handles; }
+  // Pieces far from each other: when the host gives them their places it needs blocks for the list
+  // of these, too.
+  static void WriteScattered(int fd, char byte) {
+    std::string page(4096, byte);
+    for (off_t i = 0; i < 64; ++i) ASSERT_EQ(pwrite(fd, page.data(), 4096, i * 8192), 4096);
+  }
+  static void SyncFile(const std::string& path) {
+    UniqueFd fd = OpenFile(path, O_RDONLY);
+    ASSERT_EQ(fsync(fd.get()), 0);
+  }
+};
+
+TEST_P(WrittenAttributes, AfterWriteAndFsyncAndClose) {
+  const uint64_t none_open = Handles();
+  for (int flags : {O_WRONLY, O_RDWR}) {
+    for (bool scattered : {false, true}) {
+      for (const char* name : {"new", "f"}) {
+        {
+          UniqueFd file = OpenFile(At(name), flags | O_CREAT | O_TRUNC);
+          Told(file);
+          if (scattered) {
+            WriteScattered(file.get(), 'x');
+          } else {
+            std::string data(1 << 20, 'x');
+            ASSERT_EQ(write(file.get(), data.data(), data.size()), ssize_t{1} << 20);
+          }
+          Told(file);
+          ASSERT_EQ(fsync(file.get()), 0);
+          // A volatile mount's fsync leaves the data to the host.
+          if (!oracle()) SyncFile(Host(name));
+          if (std::string_view(GetParam().options) != "volatile") {
+            ExpectSame(testing::Stat(Host(name)), Told(file), "after fsync");
+          }
+        }
+        AwaitHandles(none_open);
+        ExpectAsOnHost(name, "after close");
+        ASSERT_EQ(unlink(At(name).c_str()), 0);
+      }
+    }
+  }
+}
+
+TEST_P(WrittenAttributes, AfterTheHostWroteBackByItself) {
+  const uint64_t none_open = Handles();
+  for (int flags : {O_WRONLY, O_RDWR}) {
+    UniqueFd file = OpenFile(At("new"), flags | O_CREAT | O_EXCL);
+    WriteScattered(file.get(), 'x');
+    Told(file);
+    Stat("new");
+    SyncFile(Host("new"));
+    file.Reset();
+    AwaitHandles(none_open);
+    ExpectAsOnHost("new", "after close");
+    ASSERT_EQ(unlink(At("new").c_str()), 0);
+  }
+}
+
+TEST_P(WrittenAttributes, ForAReaderWhileAWriterWrites) {
+  const uint64_t none_open = Handles();
+  for (const char* name : {"new", "f"}) {
+    UniqueFd writer = OpenFile(At(name), O_WRONLY | O_CREAT | O_APPEND);
+    UniqueFd reader = OpenFile(At(name), O_RDONLY);
+    std::atomic<bool> done{false};
+    std::thread others([&] {
+      while (!done) {
+        Told(reader);
+        Stat(name);
+      }
+    });
+    std::string data(3000, 'w');
+    for (int i = 0; i < 300 && !HasFailure(); ++i) {
+      ASSERT_EQ(write(writer.get(), data.data(), data.size()), 3000);
+      struct stat host = testing::Stat(Host(name));
+      EXPECT_EQ(Told(reader).st_size, host.st_size) << i;
+      EXPECT_EQ(Stat(name).st_mtim.tv_nsec, host.st_mtim.tv_nsec) << i;
+    }
+    done = true;
+    others.join();
+    SyncFile(Host(name));
+    writer.Reset();
+    reader.Reset();
+    AwaitHandles(none_open);
+    ExpectAsOnHost(name, "after close");
+  }
+}
+
+// Handles that cannot be mapped and one that is.
+TEST_P(WrittenAttributes, ForHandlesOfEachKindAtOnce) {
+  const uint64_t none_open = Handles();
+  UniqueFd writer = OpenFile(At("new"), O_WRONLY | O_CREAT | O_EXCL);
+  ASSERT_EQ(ftruncate(writer.get(), 8192), 0);
+  struct timespec old[2] = {{1000, 0}, {1000, 0}};
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_EQ(futimens(writer.get(), old), 0);
+    EXPECT_EQ(Stat("new").st_mtim.tv_sec, 1000);
+    {
+      UniqueFd mapper = OpenFile(At("new"), O_RDWR);
+      Mapping map(mapper.get(), 8192, PROT_READ | PROT_WRITE);
+      EXPECT_EQ(Told(writer).st_mtim.tv_sec, 1000);
+      map.Set(4096, 'M');
+      ASSERT_TRUE(map.Sync());
+      EXPECT_GT(Told(writer).st_mtim.tv_sec, 1000) << "a mapped write changes the time";
+      ExpectAsOnHost("new", "mapped");
+      ASSERT_EQ(pwrite(writer.get(), "w", 1, 0), 1);
+      EXPECT_EQ(map.at(0), 'w');
+      ExpectAsOnHost("new", "written, mapped");
+      ASSERT_EQ(futimens(mapper.get(), old), 0);
+      EXPECT_EQ(Stat("new").st_mtim.tv_sec, 1000);
+      map.Set(100, 'N');
+      ASSERT_TRUE(map.Sync());
+      EXPECT_GT(Stat("new").st_mtim.tv_sec, 1000);
+    }
+    AwaitHandles(none_open + 1);
+    ExpectAsOnHost("new", "not mapped any more");
+    ASSERT_EQ(pwrite(writer.get(), "end", 3, 8192 + round * 3), 3);
+    ExpectAsOnHost("new", "written");
+  }
+  SyncFile(Host("new"));
+  writer.Reset();
+  AwaitHandles(none_open);
+  ExpectAsOnHost("new", "after close");
+}
+
+VENEER_KERNEL_CONFORMANCE_IN_EVERY_MODE(WrittenAttributes);
 
 }  // namespace
 }  // namespace veneer::fs::conformance

@@ -18,46 +18,94 @@ namespace veneer::fs::testing {
 namespace {
 
 constexpr NodeId kNode{7};
+using enum Access;
 
 TEST(OpenModes, JoinsTheStateThatIs) {
   OpenModes modes;
   int next = 1;
   auto add = [&](int) { return next++; };
-  EXPECT_EQ(modes.Open(kNode, false, false, -1, add).backing_id, 0);
-  EXPECT_EQ(modes.Open(kNode, true, false, 5, add).backing_id, 0)
+  EXPECT_EQ(modes.Open(kNode, kRead, false, -1, add).backing_id, 0);
+  EXPECT_EQ(modes.Open(kNode, kWrite, false, 5, add).backing_id, 0)
       << "cached while a cached handle is open";
-  EXPECT_EQ(modes.Close(kNode, false, false).backing_id, 0);
-  EXPECT_EQ(modes.Close(kNode, true, false).backing_id, 0);
-  EXPECT_EQ(modes.Open(kNode, false, false, 5, add).backing_id, 1);
-  EXPECT_EQ(modes.Open(kNode, false, false, -1, add).backing_id, 1) << "the same backing for all";
-  EXPECT_EQ(modes.Close(kNode, false, true).backing_id, 0);
-  EXPECT_EQ(modes.Close(kNode, false, true).backing_id, 1) << "given back by the last";
+  EXPECT_EQ(modes.Close(kNode, kRead, false).backing_id, 0);
+  EXPECT_EQ(modes.Close(kNode, kWrite, false).backing_id, 0);
+  EXPECT_EQ(modes.Open(kNode, kRead, false, 5, add).backing_id, 1);
+  EXPECT_EQ(modes.Open(kNode, kRead, false, -1, add).backing_id, 1) << "the same backing for all";
+  EXPECT_EQ(modes.Close(kNode, kRead, true).backing_id, 0);
+  EXPECT_EQ(modes.Close(kNode, kRead, true).backing_id, 1) << "given back by the last";
   EXPECT_EQ(next, 2);
 }
 
 TEST(OpenModes, DropsPagesThatPassthroughWritesMadeStale) {
-  OpenModes modes;
-  auto add = [](int) { return 3; };
-  EXPECT_TRUE(modes.Open(kNode, true, false, 5, add).first_writer);
-  EXPECT_TRUE(modes.ChangesUnseen(kNode));
-  EXPECT_TRUE(modes.Close(kNode, true, true).last_writer);
-  EXPECT_FALSE(modes.ChangesUnseen(kNode));
-  auto fail = [](int) { return 0; };
-  EXPECT_FALSE(modes.Open(kNode, false, false, 5, fail).keep_pages);
-  EXPECT_TRUE(modes.Open(kNode, false, false, -1, fail).keep_pages);
+  for (Access access : {kWrite, kMapToWrite}) {
+    OpenModes modes;
+    auto add = [](int) { return 3; };
+    modes.Open(kNode, access, false, 5, add);
+    modes.Close(kNode, access, true);
+    auto fail = [](int) { return 0; };
+    EXPECT_FALSE(modes.Open(kNode, kRead, false, 5, fail).keep_pages);
+    EXPECT_TRUE(modes.Open(kNode, kRead, false, -1, fail).keep_pages);
+  }
 }
 
-// What the kernel knows of a file that was made open is known to be short-lived from the start.
-TEST(OpenModes, AttributesOfANewFileAreNotDroppedTwice) {
+TEST(OpenModes, AttributesAreNotKeptWhileAPassthroughHandleMayBeMapped) {
   OpenModes modes;
   auto add = [](int) { return 3; };
-  EXPECT_FALSE(modes.Open(kNode, true, true, 5, add).first_writer);
+  EXPECT_FALSE(modes.Open(kNode, kWrite, false, 5, add).drop_attributes);
+  EXPECT_FALSE(modes.ChangesUnseen(kNode));
+  EXPECT_TRUE(modes.Open(kNode, kMapToWrite, false, 5, add).drop_attributes);
+  EXPECT_FALSE(modes.Open(kNode, kMapToWrite, false, 5, add).drop_attributes) << "nothing is kept";
   EXPECT_TRUE(modes.ChangesUnseen(kNode));
-  EXPECT_FALSE(modes.Open(kNode, true, false, 5, add).first_writer);
-  EXPECT_FALSE(modes.Close(kNode, true, true).last_writer);
-  EXPECT_FALSE(modes.Close(kNode, true, true).last_writer);
-  EXPECT_TRUE(modes.Open(kNode, true, false, 5, add).first_writer) << "known by now";
-  EXPECT_TRUE(modes.Close(kNode, true, true).last_writer);
+  EXPECT_FALSE(modes.Tell(kNode));
+  EXPECT_FALSE(modes.Close(kNode, kMapToWrite, true).drop_attributes);
+  EXPECT_TRUE(modes.ChangesUnseen(kNode));
+  EXPECT_TRUE(modes.Close(kNode, kMapToWrite, true).drop_attributes);
+  EXPECT_FALSE(modes.ChangesUnseen(kNode)) << "writes alone are seen";
+  EXPECT_FALSE(modes.Close(kNode, kWrite, true).drop_attributes);
+  EXPECT_EQ(modes.violations(), 0u);
+}
+
+TEST(OpenModes, AttributesToldWhileAWriterIsThereAreDroppedAtTheEnd) {
+  for (int final_fd : {-1, 5}) {
+    const bool passes = final_fd > 0;
+    OpenModes modes;
+    auto add = [](int) { return 3; };
+    EXPECT_TRUE(modes.Tell(kNode));
+    EXPECT_FALSE(modes.Open(kNode, kRead, false, final_fd, add).drop_attributes);
+    EXPECT_TRUE(modes.Tell(kNode)) << "while nobody writes they are true";
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
+    EXPECT_FALSE(modes.Close(kNode, kWrite, passes).drop_attributes);
+    EXPECT_FALSE(modes.Close(kNode, kWrite, passes).drop_attributes) << "nothing was told";
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
+    EXPECT_TRUE(modes.Tell(kNode));
+    EXPECT_FALSE(modes.Close(kNode, kWrite, passes).drop_attributes) << "another still writes";
+    EXPECT_TRUE(modes.Close(kNode, kWrite, passes).drop_attributes);
+    EXPECT_FALSE(modes.Close(kNode, kRead, passes).drop_attributes) << "once";
+    EXPECT_EQ(modes.violations(), 0u);
+  }
+}
+
+// Mappings of cached files change pages of the kernel's own.
+TEST(OpenModes, AttributesAreKeptWhileACachedHandleMayBeMapped) {
+  OpenModes modes;
+  auto add = [](int) { return 3; };
+  EXPECT_FALSE(modes.Open(kNode, kMapToWrite, false, -1, add).drop_attributes);
+  EXPECT_FALSE(modes.ChangesUnseen(kNode));
+  EXPECT_TRUE(modes.Tell(kNode));
+  EXPECT_TRUE(modes.Close(kNode, kMapToWrite, false).drop_attributes);
+}
+
+// What the kernel is told of a file that is made is what it begins with.
+TEST(OpenModes, AttributesOfANewFileAreNotDropped) {
+  OpenModes modes;
+  auto add = [](int) { return 3; };
+  for (Access access : {kWrite, kMapToWrite}) {
+    EXPECT_FALSE(modes.Open(kNode, access, true, 5, add).drop_attributes);
+    EXPECT_EQ(modes.ChangesUnseen(kNode), access == kMapToWrite);
+    EXPECT_FALSE(modes.Close(kNode, access, true).drop_attributes);
+  }
 }
 
 TEST(OpenModes, NextModeJoinsWhatIsOpen) {
@@ -75,37 +123,53 @@ TEST(OpenModes, KeepsTheKernelsRulesWhateverIsOpened) {
   std::mt19937 random(20);
   OpenModes modes;
   struct Open {
-    bool writable;
+    Access access;
     int backing;
   };
   std::vector<Open> open;
   int next = 1;
   bool cached_pages_stale = false;
+  bool told = false;  // kept by the kernel, and a writer was there
   for (int step = 0; step < 20'000; ++step) {
-    bool writable = random() % 2 == 0;
+    auto access = static_cast<Access>(random() % 3);
     if (open.size() < 6 && random() % 2 == 0) {
       int fd = random() % 3 == 0 ? -1 : 5;
       bool works = random() % 8 != 0;
       OpenModes::Opened opened =
-          modes.Open(kNode, writable, false, fd, [&](int) { return works ? next++ : 0; });
+          modes.Open(kNode, access, false, fd, [&](int) { return works ? next++ : 0; });
       for (const Open& other : open) EXPECT_EQ(other.backing, opened.backing_id);
-      if (opened.backing_id > 0 && writable) {
+      if (opened.drop_attributes) told = true;  // it comes too late for an answer under way
+      if (opened.backing_id > 0 && access != kRead) {
         cached_pages_stale = true;
       } else if (opened.backing_id == 0) {
         EXPECT_EQ(opened.keep_pages, !cached_pages_stale);
         cached_pages_stale = false;
       }
-      open.push_back({writable, opened.backing_id});
+      open.push_back({access, opened.backing_id});
     } else if (!open.empty()) {
       size_t at = random() % open.size();
       Open gone = open[at];
       open.erase(open.begin() + static_cast<ptrdiff_t>(at));
-      OpenModes::Closed closed = modes.Close(kNode, gone.writable, gone.backing > 0);
+      OpenModes::Closed closed = modes.Close(kNode, gone.access, gone.backing > 0);
       EXPECT_EQ(closed.backing_id, open.empty() ? gone.backing : 0);
+      bool writers =
+          std::any_of(open.begin(), open.end(), [](const Open& o) { return o.access != kRead; });
+      if (!writers) {
+        EXPECT_EQ(closed.drop_attributes, told);
+      }
+      if (closed.drop_attributes || !writers) told = false;
     }
-    bool unseen = std::any_of(open.begin(), open.end(),
-                              [](const Open& o) { return o.writable && o.backing > 0; });
+    bool unseen = std::any_of(open.begin(), open.end(), [](const Open& o) {
+      return o.access == kMapToWrite && o.backing > 0;
+    });
     EXPECT_EQ(modes.ChangesUnseen(kNode), unseen);
+    if (random() % 4 == 0) {
+      EXPECT_EQ(modes.Tell(kNode), !unseen);
+      if (!unseen &&
+          std::any_of(open.begin(), open.end(), [](const Open& o) { return o.access != kRead; })) {
+        told = true;
+      }
+    }
   }
   EXPECT_EQ(modes.violations(), 0u);
 }
@@ -124,8 +188,20 @@ TEST(OpenModes, TheInvariantSeesWhatMustNotBe) {
   state.backing_id = 0;
   state.stale_pages = true;
   EXPECT_FALSE(state.Sound()) << "cached over pages that are out of date";
+  state.stale_pages = false;
+  EXPECT_TRUE(state.Sound());
+  state.mappers = 1;
+  EXPECT_FALSE(state.Sound()) << "mapped to write by a reader";
+  state.mappers = 0;
+  state.told = true;
+  EXPECT_FALSE(state.Sound()) << "to be dropped by nobody";
+  state.writers = 1;
+  EXPECT_TRUE(state.Sound());
+  state.handles = 0;
+  state.mode = fs::OpenMode::kIdle;
+  EXPECT_FALSE(state.Sound()) << "a writer that is not open";
   OpenModes modes;
-  modes.Close(kNode, false, true);
+  modes.Close(kNode, kRead, true);
   EXPECT_EQ(modes.violations(), 1u) << "a close without its open";
 }
 
@@ -205,6 +281,36 @@ TEST_P(OpenMode, NewFilesArePassedThroughFromTheStart) {
   ASSERT_EQ(write(file.get(), "content", 7), 7);
   EXPECT_EQ(Stat(work / "new").st_size, 7);
   EXPECT_EQ(ReadFile(work / "new"), "content");
+}
+
+// The host's file is changed behind the kernel's back: it shows only where the kernel asks again.
+TEST_P(OpenMode, AttributesAreKeptWhileNobodyMayMapTheFile) {
+  const bool passes = std::get<1>(GetParam());
+  WorkDir work(SetupOf(false));
+  const uint64_t none_open = StatsOf(work).handles;
+  const std::string host = work.upper() + "/new";
+  auto mode = [&] { return Stat(work / "new").st_mode & 0777; };
+  UniqueFd file = OpenFile(work / "new", O_WRONLY | O_CREAT | O_EXCL, 0600);
+  ASSERT_EQ(chmod(host.c_str(), 0601), 0);
+  EXPECT_EQ(mode(), 0600u) << "as it was made";
+  ASSERT_EQ(write(file.get(), "content", 7), 7);
+  EXPECT_EQ(mode(), 0601u) << "its size and times are others";
+  ASSERT_EQ(chmod(host.c_str(), 0602), 0);
+  EXPECT_EQ(mode(), 0601u) << "the answer is kept";
+  ASSERT_EQ(fsync(file.get()), 0);
+  EXPECT_EQ(mode(), 0602u) << "blocks may be others";
+  ASSERT_EQ(chmod(host.c_str(), 0603), 0);
+  file.Reset();
+  AwaitHandles(work, none_open);
+  EXPECT_EQ(mode(), 0603u) << "what was told before the end";
+  ASSERT_EQ(chmod(host.c_str(), 0604), 0);
+  OpenFile(work / "new", O_WRONLY).Reset();
+  AwaitHandles(work, none_open);
+  EXPECT_EQ(mode(), 0603u) << "nothing was told meanwhile";
+  file = OpenFile(work / "new", O_RDWR);
+  EXPECT_EQ(mode(), passes ? 0604u : 0603u);
+  ASSERT_EQ(chmod(host.c_str(), 0605), 0);
+  EXPECT_EQ(mode(), passes ? 0605u : 0603u) << "a mapping could change times";
 }
 
 // The mapping outlives what it came from.
