@@ -19,36 +19,36 @@ namespace veneer::fs {
 namespace {
 
 // The marker under a prefix that is not this upper's.
-std::optional<std::string> ForeignMark(const Upper& upper, const std::string& path, XattrPath how,
+std::optional<std::string> ForeignMark(const Upper& upper, const FileAt& file,
                                        std::string_view marker) {
   for (std::string_view prefix :
        {markers::kTrustedPrefix, markers::kUserPrefix, markers::kFuseOverlayfsPrefix}) {
     std::string name = std::string(prefix) + std::string(marker);
     if (name == upper.MarkName(marker)) continue;
-    auto value = FindXattr(path, name, how);
+    auto value = FindXattr(file, name);
     if (value && *value) return std::move(*value);
   }
   return std::nullopt;
 }
 
 Result<> PutWhiteout(Upper& upper, int dirfd, const std::string& name) {
-  std::string path = FdPath(dirfd);
+  const FileAt at(dirfd);
   if (upper.file_whiteouts()) {
-    TRY_ASSIGN(auto opaque, upper.ReadMark(path, XattrPath::kMagicLink, markers::kOpaque));
-    if (!opaque) TRY(upper.SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "x"));
+    TRY_ASSIGN(auto opaque, upper.ReadMark(at, markers::kOpaque));
+    if (!opaque) TRY(upper.SetMark(at, markers::kOpaque, "x"));
   }
   return upper.ReplaceByWhiteout(dirfd, name);
 }
 
 // The directory's own markers.
 Result<> AdoptMarks(Upper& upper, int dirfd) {
-  std::string path = FdPath(dirfd);
+  const FileAt at(dirfd);
   for (std::string_view marker : {markers::kOpaque, markers::kRedirect}) {
-    TRY_ASSIGN(auto own, upper.ReadMark(path, XattrPath::kMagicLink, marker));
-    auto foreign = own ? std::nullopt : ForeignMark(upper, path, XattrPath::kMagicLink, marker);
+    TRY_ASSIGN(auto own, upper.ReadMark(at, marker));
+    auto foreign = own ? std::nullopt : ForeignMark(upper, at, marker);
     // Another value of `opaque` speaks of whiteouts, which get this upper's form.
     if (!foreign || (marker == markers::kOpaque && *foreign != "y")) continue;
-    TRY(upper.SetMark(path, XattrPath::kMagicLink, marker, *foreign));
+    TRY(upper.SetMark(at, marker, *foreign));
   }
   return {};
 }
@@ -57,7 +57,7 @@ Result<> AdoptMarks(Upper& upper, int dirfd) {
 Result<> AdoptAufsName(Upper& upper, int dirfd, const std::string& name) {
   std::string target = name.substr(markers::kAufsPrefix.size());
   if (name == markers::kAufsOpaque) {
-    TRY(upper.SetMark(FdPath(dirfd), XattrPath::kMagicLink, markers::kOpaque, "y"));
+    TRY(upper.SetMark(FileAt(dirfd), markers::kOpaque, "y"));
   } else if (target.empty() || target.starts_with(markers::kAufsPrefix)) {
     return {};  // AUFS' own files
   } else {
@@ -66,7 +66,7 @@ Result<> AdoptAufsName(Upper& upper, int dirfd, const std::string& name) {
       if (errno != ENOENT) return Errno("stat");
       TRY(PutWhiteout(upper, dirfd, target));
     } else if (S_ISDIR(st.st_mode)) {  // made anew after the removal
-      TRY(upper.SetMark(FdPath(dirfd, target), XattrPath::kNoFollow, markers::kOpaque, "y"));
+      TRY(upper.SetMark(FileAt(dirfd, target), markers::kOpaque, "y"));
     }
   }
   if (unlinkat(dirfd, name.c_str(), 0) != 0) return Errno("unlink");
@@ -95,10 +95,8 @@ Result<> AdoptUpper(Upper& upper) {
         TRY(AdoptAufsName(upper, dir.get(), name));
         ++adopted;
       } else if (S_ISREG(st.st_mode) && st.st_size == 0 && !upper.IsWhiteout(dir.get(), name, st) &&
-                 (ForeignMark(upper, FdPath(dir.get(), name), XattrPath::kNoFollow,
-                              markers::kWhiteout) ||
-                  FindXattr(FdPath(dir.get(), name), upper.MarkName(markers::kWhiteout),
-                            XattrPath::kNoFollow)
+                 (ForeignMark(upper, FileAt(dir.get(), name), markers::kWhiteout) ||
+                  FindXattr(FileAt(dir.get(), name), upper.MarkName(markers::kWhiteout))
                       .value_or(std::nullopt))) {
         TRY(PutWhiteout(upper, dir.get(), name));
         ++adopted;

@@ -72,21 +72,17 @@ mode_t SuidBits(mode_t mode) {
 }  // namespace
 
 Result<> Overlay::ChangeMode(int fd, mode_t mode) {
-  if (!upper_->stat_override().active()) {
-    if (chmod(FdPath(fd).c_str(), mode) != 0) return Errno("chmod");
-    return {};
-  }
+  if (!upper_->stat_override().active()) return SetMode(fd, mode);
   struct stat st = {};
   if (!upper_->StatFd(fd, st)) return Errno("stat");
   st.st_mode = (st.st_mode & S_IFMT) | mode;
-  return upper_->WriteOverride(FdPath(fd), XattrPath::kMagicLink, st);
+  return upper_->WriteOverride(FileAt(fd), st);
 }
 
 // Where the host does not know a file's capabilities it cannot take them away.
 Result<> Overlay::DropCapability(int fd) {
   if (upper_->stat_override().form() != StatOverride::Form::kContainers) return {};
-  auto removed = fs::RemoveXattr(FdPath(fd), upper_->StoredXattrName("security.capability"),
-                                 XattrPath::kMagicLink);
+  auto removed = fs::RemoveXattr(FileAt(fd), upper_->StoredXattrName("security.capability"));
   if (removed || removed.error().code() == ENODATA || removed.error().code() == EPERM) return {};
   return removed;
 }
@@ -105,10 +101,8 @@ Result<> Overlay::ImposeOwner(int fd, const struct stat& st) {
     TRY(ChangeOwner(fd, st.st_uid, st.st_gid));
     return S_ISLNK(st.st_mode) ? Result<>() : ChangeMode(fd, st.st_mode & 07777);
   }
-  if (!S_ISLNK(st.st_mode) && chmod(FdPath(fd).c_str(), upper_->backing_mode()) != 0) {
-    return Errno("chmod");
-  }
-  return upper_->WriteOverride(FdPath(fd), XattrPath::kMagicLink, st);
+  if (!S_ISLNK(st.st_mode)) TRY(SetMode(fd, upper_->backing_mode()));
+  return upper_->WriteOverride(FileAt(fd), st);
 }
 
 Result<> Overlay::ChangeOwner(int fd, uid_t uid, gid_t gid) {
@@ -119,7 +113,7 @@ Result<> Overlay::ChangeOwner(int fd, uid_t uid, gid_t gid) {
     if (gid != static_cast<gid_t>(-1)) st.st_gid = gid;
     // As the kernel does it for a local filesystem, whoever the caller is.
     if (!S_ISDIR(st.st_mode)) st.st_mode &= ~SuidBits(st.st_mode);
-    TRY(upper_->WriteOverride(FdPath(fd), XattrPath::kMagicLink, st));
+    TRY(upper_->WriteOverride(FileAt(fd), st));
     return DropCapability(fd);
   }
   if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0) return {};

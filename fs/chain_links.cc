@@ -143,7 +143,7 @@ Result<SharedFd> Overlay::PlaceAllNames(const InodePtr& inode, Temporary& file) 
 Result<> Overlay::FinishLinkJournal(uint64_t ino, const std::string& hex,
                                     const JournalNames& names) {
   TRY_ASSIGN(UniqueFd file, OpenAt(journals_->get(), hex, O_PATH | O_NOFOLLOW));
-  TRY_ASSIGN(Marks marks, upper_->ReadMarks(FdPath(file.get()), XattrPath::kMagicLink));
+  TRY_ASSIGN(Marks marks, upper_->ReadMarks(FileAt(file.get())));
   if (marks.ino && *marks.ino != ino) return {};
   auto known = lower_->Names({.ino = ino, .type = 0, .node = nullptr});
   if (!known && known.error().code() == ENOENT) return {};

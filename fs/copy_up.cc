@@ -37,12 +37,12 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
                                        bool times) {
   bool overridden = upper_->stat_override().active();
   if (!overridden) TRY(ChangeOwner(fd, st.st_uid, st.st_gid));
-  std::string path = FdPath(fd);
+  const FileAt at(fd);
   TRY_ASSIGN(auto xattrs, lower_->XattrNames(inode.lower));
   for (const std::string& name : xattrs) {
     if (!behaviour_.acl && name.starts_with(kAclPrefix)) continue;
     TRY_ASSIGN(std::string value, lower_->Xattr(inode.lower, name));
-    auto set = fs::SetXattr(path, upper_->StoredXattrName(name), value, 0, XattrPath::kMagicLink);
+    auto set = fs::SetXattr(at, upper_->StoredXattrName(name), value);
     if (set || set.error().code() == EOPNOTSUPP) continue;
     // What the upper's filesystem, or an unprivileged daemon, cannot hold is left behind, as cp -a
     // does. A layer's symlinks and special files may carry user attributes; no filesystem's do.
@@ -50,12 +50,11 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
     if (set.error().code() == EPERM && (user || !upper_->trusted())) continue;
     return set;
   }
-  auto marked =
-      upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno, std::to_string(inode.ino));
+  auto marked = upper_->SetMark(at, markers::kIno, std::to_string(inode.ino));
   if (!marked && upper_->trusted()) return marked;
   if (index_ && index_->kernel_form()) {
     if (auto origin = lower_->Origin(inode.lower)) {
-      TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOrigin, *origin));
+      TRY(upper_->SetMark(at, markers::kOrigin, *origin));
     }
   }
   // After the attributes: without privileges a read-only file takes none, and an ACL is a mode too.
@@ -72,7 +71,7 @@ Result<> Overlay::ApplyLowerAttributes(int fd, const Inode& inode, const struct 
 
 Result<> Overlay::MarkImpure(Inode& dir, int dirfd) {
   if (dir.dir->impure) return {};
-  TRY(upper_->SetMark(FdPath(dirfd), XattrPath::kMagicLink, markers::kImpure, "y"));
+  TRY(upper_->SetMark(FileAt(dirfd), markers::kImpure, "y"));
   dir.dir->impure = true;
   return {};
 }
@@ -226,14 +225,14 @@ Result<> Overlay::CopyUpFile(const InodePtr& inode, Need need) {
   Temporary made(*upper_);
   TRY_ASSIGN(UniqueFd fd,
              OpenAt(made.dir(), made.name(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  std::string path = FdPath(fd.get());
+  const FileAt at(fd.get());
   Data data = Data::kUpper;
   if (need == Need::kAttributes && behaviour_.metacopy) {
     TRY_ASSIGN(auto mark, lower_->MarkOf(inode->lower));
     if (mark) {
-      TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kMetacopy, mark->metacopy));
+      TRY(upper_->SetMark(at, markers::kMetacopy, mark->metacopy));
       if (mark->redirect) {
-        TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kRedirect, *mark->redirect));
+        TRY(upper_->SetMark(at, markers::kRedirect, *mark->redirect));
       }
       if (ftruncate(fd.get(), st.st_size) != 0) return Errno("copy-up: stub");
       data = Data::kStub;
@@ -350,22 +349,20 @@ Result<> Overlay::AnchorStub(const InodePtr& inode) {
   TRY_ASSIGN(auto mark, lower_->MarkOf(inode->lower));
   if (!mark || !mark->redirect) return {};
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  return upper_->SetMark(FdPath(fd->get()), XattrPath::kMagicLink, markers::kRedirect,
-                         *mark->redirect);
+  return upper_->SetMark(FileAt(fd->get()), markers::kRedirect, *mark->redirect);
 }
 
 // The stub has its data.
 Result<> Overlay::RemoveStubMark(const InodePtr& inode, int fd, bool waits) {
   TRY(FaultPoint("copy_up.before_mark_removed"));
-  std::string path = FdPath(fd);
-  TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kMetacopy));
+  const FileAt at(fd);
+  TRY(upper_->RemoveMark(at, markers::kMetacopy));
   if (!waits) {
-    TRY(upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kPending));
+    TRY(upper_->RemoveMark(at, markers::kPending));
     inode->mark_removal = Inode::kMarkRemoved;
   }
   // Left behind, it would mean nothing.
-  if (!lower_->KnowsNames())
-    (void)upper_->RemoveMark(path, XattrPath::kMagicLink, markers::kRedirect);
+  if (!lower_->KnowsNames()) (void)upper_->RemoveMark(at, markers::kRedirect);
   return {};
 }
 
@@ -376,10 +373,10 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   if (need != Need::kEmpty) TRY(RequirePatience("copy-up"));
   TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_RDWR));
   TRY_ASSIGN(UniqueFd fd, OpenAt(AT_FDCWD, FdPath(found->get()), O_RDWR));
-  std::string path = FdPath(fd.get());
+  const FileAt at(fd.get());
   struct stat st = {};
   if (fstat(fd.get(), &st) != 0) return Errno("stat");
-  TRY_ASSIGN(auto mark, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kMetacopy));
+  TRY_ASSIGN(auto mark, upper_->ReadMark(at, markers::kMetacopy));
   if (!mark) {  // an earlier fill that failed after all was done: what is there counts
     inode->mark_removal = Inode::kMarkRemoved;
     Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
@@ -392,7 +389,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   }
   timespec times[2] = {st.st_atim, st.st_mtim};
   if (need == Need::kEmpty) {
-    TRY(KeepingXattr(path, "security.capability", XattrPath::kMagicLink, [&]() -> Result<> {
+    TRY(KeepingXattr(at, "security.capability", [&]() -> Result<> {
       if (ftruncate(fd.get(), 0) != 0) return Errno("truncate");
       return {};
     }));
@@ -403,7 +400,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   bool begun = false;
   TRY_ASSIGN(bool in_part, MayFillInPart(fd.get(), st));
   // Writing clears capabilities; bringing data up is not the user's write.
-  auto filled = KeepingXattr(path, "security.capability", XattrPath::kMagicLink, [&]() -> Result<> {
+  auto filled = KeepingXattr(at, "security.capability", [&]() -> Result<> {
     TRY(FaultPoint("copy_up.before_stub_data"));
     if (!inode->lower) return Fail(EIO, "data of a stub");
     TRY_ASSIGN(UniqueFd from, lower_->Open(inode->lower));

@@ -22,8 +22,8 @@ Result<> ImitateDirectory(int fd, int model) {
   if (fchownat(fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) != 0) return Errno("chown");
   if (fchmod(fd, st.st_mode & 07777) != 0) return Errno("chmod");
   constexpr const char* kDefaultAcl = "system.posix_acl_default";
-  TRY_ASSIGN(auto acl, FindXattr(FdPath(model), kDefaultAcl, XattrPath::kMagicLink));
-  if (acl) TRY(SetXattr(FdPath(fd), kDefaultAcl, *acl, 0, XattrPath::kMagicLink));
+  TRY_ASSIGN(auto acl, FindXattr(FileAt(model), kDefaultAcl));
+  if (acl) TRY(SetXattr(FileAt(fd), kDefaultAcl, *acl));
   return {};
 }
 
@@ -86,7 +86,7 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
     TRY(FaultPoint("create.before_mark"));
     if (!upper_->StatAt(fd.get(), "new", *st)) return Errno("stat");
     if (S_ISDIR(st->st_mode) && found.whiteout) {
-      TRY(upper_->SetMark(FdPath(fd.get(), "new"), XattrPath::kNoFollow, markers::kOpaque, "y"));
+      TRY(upper_->SetMark(FileAt(fd.get(), "new"), markers::kOpaque, "y"));
     }
     TRY(FaultPoint("create.before_rename"));
     // A directory cannot replace a whiteout; exchanged, the whiteout goes with the temporary

@@ -97,8 +97,7 @@ Result<> DirStackLower::ListPart(const StackNode& node, size_t part, const Visit
       continue;
     }
     if (type == DT_REG && !file_whiteouts) {
-      file_whiteouts =
-          StackMarkers(FdPath(fd->get()), XattrPath::kMagicLink).Find(markers::kOpaque) == "x";
+      file_whiteouts = StackMarkers(FileAt(fd->get())).Find(markers::kOpaque) == "x";
     }
     bool whiteout = false;
     if (type == DT_CHR || type == DT_UNKNOWN ||
@@ -106,7 +105,7 @@ Result<> DirStackLower::ListPart(const StackNode& node, size_t part, const Visit
       std::string text(name);
       if (fstatat(fd->get(), text.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
         whiteout = IsStackWhiteout(fd->get(), text, st);
-        layer.stat_override.Apply(FdPath(fd->get(), text), XattrPath::kNoFollow, st);
+        layer.stat_override.Apply(FileAt(fd->get(), text), st);
         type = IFTODT(st.st_mode);
       } else if (errno == ENOENT) {
         continue;

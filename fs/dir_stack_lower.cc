@@ -60,7 +60,7 @@ Result<std::unique_ptr<DirStackLower>> DirStackLower::Open(const std::vector<std
     if (layer.ino_base == 0) layer.ino_base = devices << 48;
     if (lower->layers_.empty()) top = st;
     layer.stat_override = StatOverride(StatOverride::FormOf(layer.root.get()));
-    StackMarkers marks(FdPath(layer.root.get()), XattrPath::kMagicLink);
+    StackMarkers marks(FileAt(layer.root.get()));
     bool opaque = marks.IsOpaque(layer.root.get(), "");
     lower->layers_.push_back(std::move(layer));
     if (!covered) root->parts.push_back({lower->layers_.size() - 1, "", cache->NewKey()});
@@ -132,11 +132,6 @@ Result<DirStackLower::At> DirStackLower::Locate(const LowerRef& ref) {
   return At{std::move(fd), ref.node->name, &layers_[dir.parts[ref.node->dir_part].layer]};
 }
 
-std::string DirStackLower::At::XattrTarget(XattrPath* how) const {
-  *how = name.empty() ? XattrPath::kMagicLink : XattrPath::kNoFollow;
-  return name.empty() ? FdPath(dir->get()) : FdPath(dir->get(), name);
-}
-
 Result<LowerRef> DirStackLower::Root() { return root_; }
 
 Result<LowerRef> DirStackLower::Lookup(const LowerRef& dir, std::string_view name) {
@@ -205,7 +200,7 @@ Result<LowerRef> DirStackLower::Search(const LowerRef& dir, std::string_view nam
     if (IsStackWhiteout(fd->get(), leaf, st)) break;
     if (!S_ISDIR(st.st_mode) && found) break;  // hidden by the directory above
     if (!found) {
-      layers_[layer].stat_override.Apply(FdPath(fd->get(), leaf), XattrPath::kNoFollow, st);
+      layers_[layer].stat_override.Apply(FileAt(fd->get(), leaf), st);
       auto made = std::make_shared<StackNode>();
       made->cache = cache_;
       found = {.ino = InoOf(layers_[layer], st), .type = st.st_mode & S_IFMT, .node = made};
@@ -223,7 +218,7 @@ Result<LowerRef> DirStackLower::Search(const LowerRef& dir, std::string_view nam
     }
     merged->parts.push_back({layer, path, cache_->NewKey()});
     if (layer + 1 == layers_.size()) break;
-    StackMarkers marks(FdPath(fd->get(), leaf), XattrPath::kNoFollow);
+    StackMarkers marks(FileAt(fd->get(), leaf));
     auto target = marks.Redirect();
     if (!more && !target) break;
     if (marks.IsOpaque(fd->get(), leaf)) break;
@@ -249,9 +244,7 @@ Result<struct stat> DirStackLower::Attr(const LowerRef& ref) {
   if (fstatat(at.dir->get(), at.name.c_str(), &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0) {
     return Errno("stat");
   }
-  XattrPath how;
-  std::string path = at.XattrTarget(&how);
-  at.layer->stat_override.Apply(path, how, st);
+  at.layer->stat_override.Apply(at.File(), st);
   st.st_ino = ref.ino;
   if (ref.IsDir() && ref.node->parts.size() > 1) st.st_nlink = 1;
   return st;
@@ -278,9 +271,7 @@ Result<std::string> DirStackLower::LinkTarget(const LowerRef& ref) {
 
 Result<std::vector<std::string>> DirStackLower::XattrNames(const LowerRef& ref) {
   TRY_ASSIGN(At at, Locate(ref));
-  XattrPath how;
-  std::string path = at.XattrTarget(&how);
-  TRY_ASSIGN(auto stored, ListXattr(path, how));
+  TRY_ASSIGN(auto stored, ListXattr(at.File()));
   std::vector<std::string> names;
   for (const std::string& name : stored) {
     auto user = markers::UserXattrName(name);
@@ -292,9 +283,7 @@ Result<std::vector<std::string>> DirStackLower::XattrNames(const LowerRef& ref) 
 
 Result<std::string> DirStackLower::Xattr(const LowerRef& ref, const std::string& name) {
   TRY_ASSIGN(At at, Locate(ref));
-  XattrPath how;
-  std::string path = at.XattrTarget(&how);
-  return GetXattr(path, markers::StoredXattrName(at.layer->stat_override.StoredName(name)), how);
+  return GetXattr(at.File(), markers::StoredXattrName(at.layer->stat_override.StoredName(name)));
 }
 
 Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {
@@ -308,7 +297,7 @@ Result<UniqueFd> DirStackLower::Open(const LowerRef& ref) {
   if (!S_ISREG(st.st_mode)) return Fail(EIO, "lower file changed its type");
   // A metadata-only file may have data: what is on its way, if this is the upper of another mount.
   if (st.st_size > 0) {
-    StackMarkers marks(FdPath(fd->get()), XattrPath::kMagicLink);
+    StackMarkers marks(FileAt(fd->get()));
     if (marks.Find(markers::kMetacopy)) {
       return OpenMetacopyData(ref, marks.Redirect().value_or(""));
     }

@@ -64,7 +64,7 @@ class DirStackLower : public Lower {
     SharedFd dir;
     std::string name;
     const Layer* layer;
-    std::string XattrTarget(XattrPath* how) const;
+    FileAt File() const { return FileAt(dir->get(), name); }
   };
 
   // What an entry of a layer's directory means to the directory that is merged.

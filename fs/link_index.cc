@@ -73,9 +73,9 @@ Result<> LinkIndex::OpenKernelForm() {
   if (!upper_origin) return {};
   TRY_ASSIGN(index_, upper_.OpenWorkFolder(markers::kWorkIndex));
   auto mark = [&](int dirfd, std::string_view marker, const std::string& value) -> Result<> {
-    std::string path = FdPath(dirfd);
-    TRY_ASSIGN(auto old, upper_.ReadMark(path, XattrPath::kMagicLink, marker));
-    if (!old) return upper_.SetMark(path, XattrPath::kMagicLink, marker, value);
+    const FileAt at(dirfd);
+    TRY_ASSIGN(auto old, upper_.ReadMark(at, marker));
+    if (!old) return upper_.SetMark(at, marker, value);
     if (*old != value) {
       Log(LogLevel::kWarning,
           "upper {}: its files or the lower's were copied since marker {} was set", upper_.path(),
@@ -103,20 +103,20 @@ Result<> LinkIndex::LoadEntry(const Place& place) {
   // The kernel's nfs_export has more: directories, and whiteouts of removed files.
   if (S_ISDIR(st.st_mode) || markers::IsWhiteoutDevice(st.st_mode, st.st_rdev)) return {};
 
-  std::string path = FdPath(dirfd, place.name);
+  const FileAt at(dirfd, place.name);
   std::optional<OriginFile> file;  // the lower's
   std::optional<uint64_t> ino = ParseLinkName(place.name);
   if (place.dir == index_) {
     auto origin = ParseIndexName(place.name);
     if (!origin) return {};
-    TRY_ASSIGN(auto mark, upper_.ReadMark(path, XattrPath::kNoFollow, markers::kIno));
+    TRY_ASSIGN(auto mark, upper_.ReadMark(at, markers::kIno));
     if (mark) ino = markers::ParseIno(*mark);
     if (!mark) file = lower_.FromOrigin(*origin);
     if (file) ino = file->ino;
   }
   if (!ino) return {};
 
-  TRY_ASSIGN(auto mark, upper_.ReadMark(path, XattrPath::kNoFollow, markers::kNlink));
+  TRY_ASSIGN(auto mark, upper_.ReadMark(at, markers::kNlink));
   auto count = mark ? ParseCount(*mark) : std::nullopt;
   int links = static_cast<int>(st.st_nlink);
   int names = links - 1;  // where nothing is said
@@ -134,7 +134,7 @@ Result<> LinkIndex::LoadEntry(const Place& place) {
     return {};
   }
   if (!count || count->base != 'U') {
-    TRY(upper_.SetMark(path, XattrPath::kNoFollow, markers::kNlink, CountMark(names - links)));
+    TRY(upper_.SetMark(at, markers::kNlink, CountMark(names - links)));
   }
   entries_[*ino] = place;
   return {};
@@ -161,14 +161,14 @@ Result<LinkIndex::Entry> LinkIndex::Read(uint64_t ino) const {
     return Errno("index");
   }
   entry.upper_ino = st.st_ino;
-  std::string path = FdPath(dirfd, entry.place.name);
-  TRY_ASSIGN(auto mark, upper_.ReadMark(path, XattrPath::kNoFollow, markers::kNlink));
+  const FileAt at(dirfd, entry.place.name);
+  TRY_ASSIGN(auto mark, upper_.ReadMark(at, markers::kNlink));
   auto count = mark ? ParseCount(*mark) : std::nullopt;
   if (count && count->base == 'U') entry.delta = count->value;
   if (S_ISREG(st.st_mode)) {
-    TRY_ASSIGN(auto stub, upper_.ReadMark(path, XattrPath::kNoFollow, markers::kMetacopy));
+    TRY_ASSIGN(auto stub, upper_.ReadMark(at, markers::kMetacopy));
     entry.stub = stub.has_value();
-    TRY_ASSIGN(auto pending, upper_.ReadMark(path, XattrPath::kNoFollow, markers::kPending));
+    TRY_ASSIGN(auto pending, upper_.ReadMark(at, markers::kPending));
     entry.pending = pending.has_value();
   }
   return entry;

@@ -45,7 +45,7 @@ Result<Overlay::Found> Overlay::Probe(Inode& dir, const std::string& name) {
     if (found.upper) {
       bool is_dir = S_ISDIR(found.st.st_mode);
       if (is_dir || dir.dir->impure) {
-        TRY_ASSIGN(found.marks, upper_->ReadMarks(FdPath(fd->get(), name), XattrPath::kNoFollow));
+        TRY_ASSIGN(found.marks, upper_->ReadMarks(FileAt(fd->get(), name)));
       }
       if (!is_dir && !found.marks.ino && found.marks.origin) {  // copied up by the kernel
         if (auto file = lower_->FromOrigin(*found.marks.origin)) found.marks.ino = file->ino;
@@ -150,8 +150,7 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
 // left.
 Result<> Overlay::SettleStub(const InodePtr& inode) {
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  TRY_ASSIGN(auto mark,
-             upper_->ReadMark(FdPath(fd->get()), XattrPath::kMagicLink, markers::kMetacopy));
+  TRY_ASSIGN(auto mark, upper_->ReadMark(FileAt(fd->get()), markers::kMetacopy));
   if (!mark) {  // the data has come; from now on it comes through this inode
     MutexLock lock(inode->mu);
     inode->data = Data::kUpper;
@@ -164,14 +163,13 @@ Result<> Overlay::SettleStub(const InodePtr& inode) {
   if (st.st_size == below.st_size && st.st_blocks <= kBlocksOfAttributes) return {};
   // A crash while the stub was being emptied, or filled: the marker counts.
   TRY_ASSIGN(SharedFd data, OpenUpper(inode, O_WRONLY));
-  TRY(KeepingXattr(FdPath(data->get()), upper_->StoredXattrName("security.capability"),
-                   XattrPath::kMagicLink, [&]() -> Result<> {
-                     if (ftruncate(data->get(), 0) != 0 ||
-                         ftruncate(data->get(), below.st_size) != 0) {
-                       return Errno("stub");
-                     }
-                     return {};
-                   }));
+  TRY(KeepingXattr(
+      FileAt(data->get()), upper_->StoredXattrName("security.capability"), [&]() -> Result<> {
+        if (ftruncate(data->get(), 0) != 0 || ftruncate(data->get(), below.st_size) != 0) {
+          return Errno("stub");
+        }
+        return {};
+      }));
   timespec times[2] = {st.st_atim, st.st_mtim};
   (void)futimens(data->get(), times);
   return {};

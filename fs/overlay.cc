@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "fs/log.h"
-#include "store/base/beneath.h"
 #include "store/markers.h"
 
 namespace veneer::fs {
@@ -64,8 +63,8 @@ Result<> Overlay::Start() {
     }
     found.upper = true;
     if (fstat(upper_->root(), &found.st) != 0) return Errno("upper directory");
-    std::string path = FdPath(upper_->root());
-    TRY_ASSIGN(found.marks, upper_->ReadMarks(path, XattrPath::kMagicLink));
+    const FileAt at(upper_->root());
+    TRY_ASSIGN(found.marks, upper_->ReadMarks(at));
     if (!found.marks.ino) {
       // Below a store mount nobody has made the upper's root like the lower's yet; for a stack, the
       // upper's own attributes count, as the kernel's overlayfs has it.
@@ -75,8 +74,7 @@ Result<> Overlay::Start() {
         Inode root(inodes_, NodeId(0), found.lower.ino, S_IFDIR, found.lower);
         TRY(ApplyLowerAttributes(upper_->root(), root, st, true));
       } else {
-        TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kIno,
-                            std::to_string(found.lower.ino)));
+        TRY(upper_->SetMark(at, markers::kIno, std::to_string(found.lower.ino)));
       }
     }
     TRY(OwnRoot(found.lower));
@@ -98,7 +96,7 @@ Result<> Overlay::OwnRoot(const LowerRef& lower) {
   if (!upper_->stat_override().active()) return {};
   if (StatOverride::FormOf(upper_->root()) != StatOverride::Form::kNone) return {};
   TRY_ASSIGN(struct stat st, lower_->Attr(lower));
-  return upper_->WriteOverride(FdPath(upper_->root()), XattrPath::kMagicLink, st);
+  return upper_->WriteOverride(FileAt(upper_->root()), st);
 }
 
 std::string Overlay::UpperForm() const {

@@ -380,7 +380,7 @@ class Overlay {
   // xattr.cc
   // ENOTSUP: attributes that this mount does not have.
   Result<> CheckXattr(const std::string& name) const;
-  using Change = std::function<Result<>(Inode& inode, const std::string& path)>;
+  using Change = std::function<Result<>(Inode& inode, const FileAt& file)>;
   Result<> ChangeXattr(NodeId node, const Change& change);
 
   const std::unique_ptr<FdCache> cache_;

@@ -95,8 +95,7 @@ Result<bool> Overlay::MayFillInPart(int stub, const struct stat& st) {
   if (static_cast<uint64_t>(st.st_size) < kPartialFrom || !lower_->KnowsNames()) return false;
   if ((st.st_mode & (S_ISUID | S_ISGID)) != 0) return false;
   TRY_ASSIGN(auto capability,
-             FindXattr(FdPath(stub), upper_->StoredXattrName("security.capability"),
-                       XattrPath::kMagicLink));
+             FindXattr(FileAt(stub), upper_->StoredXattrName("security.capability")));
   return !capability;
 }
 
@@ -128,7 +127,7 @@ Result<> Overlay::FinishPartial(const InodePtr& inode) {
     }
     inode->pending = waits;
     if (waits && partial.copy->shrunk()) {
-      TRY(upper_->RemoveMark(FdPath(fd), XattrPath::kMagicLink, markers::kPending));
+      TRY(upper_->RemoveMark(FileAt(fd), markers::kPending));
       inode->pending = waits = false;
     }
     if (!waits && fdatasync(fd) != 0) return Errno("copy-up: sync");

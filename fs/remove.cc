@@ -11,7 +11,6 @@
 #include "fs/dir_stream.h"
 #include "fs/keep_times.h"
 #include "fs/overlay.h"
-#include "store/base/beneath.h"
 #include "store/base/fault.h"
 
 namespace veneer::fs {
@@ -38,9 +37,9 @@ Result<bool> Overlay::LowerHas(Inode& dir, const std::string& name, const Found&
 Result<> Overlay::PutWhiteout(int dirfd, const std::string& name, bool replace) {
   TRY(FaultPoint("whiteout.before"));
   if (upper_->file_whiteouts()) {
-    std::string path = FdPath(dirfd);
-    TRY_ASSIGN(auto opaque, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kOpaque));
-    if (!opaque) TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "x"));
+    const FileAt at(dirfd);
+    TRY_ASSIGN(auto opaque, upper_->ReadMark(at, markers::kOpaque));
+    if (!opaque) TRY(upper_->SetMark(at, markers::kOpaque, "x"));
     replace = true;  // a whiteout in two steps is made in work
   }
   TRY(replace ? upper_->ReplaceByWhiteout(dirfd, name) : upper_->MakeWhiteout(dirfd, name));

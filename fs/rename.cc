@@ -63,10 +63,10 @@ Result<std::string> Overlay::LowerPathOf(const InodePtr& dir) {
 Result<> Overlay::SettleDirectory(const InodePtr& dir, Inode& new_parent,
                                   const std::string& new_name, const Found& at_new_name) {
   TRY_ASSIGN(SharedFd fd, UpperDir(dir));
-  std::string path = FdPath(fd->get());
+  const FileAt at(fd->get());
   if (dir->lower) {
     TRY_ASSIGN(std::string lower_path, LowerPathOf(dir));
-    TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kRedirect, lower_path));
+    TRY(upper_->SetMark(at, markers::kRedirect, lower_path));
     {
       MutexLock lock(dir->mu);
       dir->dir->redirect = lower_path;
@@ -76,7 +76,7 @@ Result<> Overlay::SettleDirectory(const InodePtr& dir, Inode& new_parent,
   }
   TRY_ASSIGN(bool covers, LowerHas(new_parent, new_name, at_new_name));
   if (!covers) return {};
-  return upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "y");
+  return upper_->SetMark(at, markers::kOpaque, "y");
 }
 
 Result<> Overlay::FindEnds(RenameEnds& ends) {
@@ -207,7 +207,7 @@ Result<> Overlay::ReplaceByEmptyDir(const InodePtr& dir, int dirfd, const std::s
   TRY_ASSIGN(struct stat st, StatUpper(dir));
   TRY_ASSIGN(UniqueFd fd, OpenAt(clean.dir(), clean.name(), O_RDONLY | O_DIRECTORY));
   TRY(ImposeOwner(fd.get(), st));
-  TRY(upper_->SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kOpaque, "y"));
+  TRY(upper_->SetMark(FileAt(fd.get()), markers::kOpaque, "y"));
   if (renameat2(clean.dir(), clean.name().c_str(), dirfd, name.c_str(), RENAME_EXCHANGE) != 0) {
     return Errno("rename");
   }
@@ -224,9 +224,9 @@ Result<> Overlay::MoveLeavingWhiteout(const RenameEnds& ends, int from, int to) 
     return {};
   };
   if (upper_->file_whiteouts()) {
-    std::string path = FdPath(from);
-    TRY_ASSIGN(auto opaque, upper_->ReadMark(path, XattrPath::kMagicLink, markers::kOpaque));
-    if (!opaque) TRY(upper_->SetMark(path, XattrPath::kMagicLink, markers::kOpaque, "x"));
+    const FileAt at(from);
+    TRY_ASSIGN(auto opaque, upper_->ReadMark(at, markers::kOpaque));
+    if (!opaque) TRY(upper_->SetMark(at, markers::kOpaque, "x"));
   }
   if (!ends.target || ends.target_found.whiteout) {
     // The whiteout hides nothing at the new place, and arrives as the source leaves.

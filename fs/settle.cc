@@ -44,8 +44,7 @@ Result<bool> Overlay::MarkPending(int fd, const Inode& inode) {
     if (!noted_) TRY(upper_->NotePending());
     noted_ = true;
   }
-  auto set =
-      upper_->SetMark(FdPath(fd), XattrPath::kMagicLink, markers::kPending, FormatPending(*mark));
+  auto set = upper_->SetMark(FileAt(fd), markers::kPending, FormatPending(*mark));
   if (set) return true;
   // No room for it beside the file's other attributes.
   int code = set.error().code();
@@ -56,7 +55,7 @@ Result<bool> Overlay::MarkPending(int fd, const Inode& inode) {
 Result<> Overlay::Unmark(const InodePtr& inode) {
   TRY(FaultPoint("settle.before_unmark"));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  TRY(upper_->RemoveMark(FdPath(fd->get()), XattrPath::kMagicLink, markers::kPending));
+  TRY(upper_->RemoveMark(FileAt(fd->get()), markers::kPending));
   inode->mark_removal = Inode::kMarkRemoved;
   inode->pending = false;
   return FaultPoint("settle.after_unmark");
@@ -161,10 +160,10 @@ Result<bool> Overlay::RecoverTree(SharedFd top) {
 }
 
 Result<> Overlay::RecoverFile(int dirfd, const std::string& name) {
-  std::string entry = FdPath(dirfd, name);
-  TRY_ASSIGN(auto value, upper_->ReadMark(entry, XattrPath::kNoFollow, markers::kPending));
+  const FileAt entry(dirfd, name);
+  TRY_ASSIGN(auto value, upper_->ReadMark(entry, markers::kPending));
   if (!value) return {};
-  TRY_ASSIGN(auto stub, upper_->ReadMark(entry, XattrPath::kNoFollow, markers::kMetacopy));
+  TRY_ASSIGN(auto stub, upper_->ReadMark(entry, markers::kMetacopy));
   DataMark mark = ParsePending(*value);
   if (!stub) {
     auto lower = lower_->FromMark(mark, {}, name);
@@ -172,7 +171,7 @@ Result<> Overlay::RecoverFile(int dirfd, const std::string& name) {
     if (!lower && !missing) return std::unexpected(std::move(lower).error());
     if (missing) {  // nothing to go back to
       Log(LogLevel::kError, "{}: {}", name, lower.error().Message());
-      return upper_->RemoveMark(entry, XattrPath::kNoFollow, markers::kPending);
+      return upper_->RemoveMark(entry, markers::kPending);
     }
     TRY_ASSIGN(struct stat below, lower_->Attr(*lower));
     TRY_ASSIGN(UniqueFd from, lower_->Open(*lower));
@@ -186,32 +185,30 @@ Result<> Overlay::RecoverFile(int dirfd, const std::string& name) {
           "changed",
           name);
       if (mark.redirect) {
-        TRY(upper_->SetMark(entry, XattrPath::kNoFollow, markers::kRedirect, *mark.redirect));
+        TRY(upper_->SetMark(entry, markers::kRedirect, *mark.redirect));
       }
-      TRY(upper_->SetMark(entry, XattrPath::kNoFollow, markers::kMetacopy, mark.metacopy));
+      TRY(upper_->SetMark(entry, markers::kMetacopy, mark.metacopy));
       TRY(FaultPoint("recover.before_data"));
-      TRY(KeepingXattr(
-          entry, upper_->StoredXattrName("security.capability"), XattrPath::kNoFollow,
-          [&]() -> Result<> {
-            if (ftruncate(fd.get(), 0) != 0 || ftruncate(fd.get(), below.st_size) != 0) {
-              return Errno("recovery");
-            }
-            return behaviour_.metacopy ? Result<>() : RefillStub(from.get(), fd.get(), size);
-          }));
+      TRY(KeepingXattr(entry, upper_->StoredXattrName("security.capability"), [&]() -> Result<> {
+        if (ftruncate(fd.get(), 0) != 0 || ftruncate(fd.get(), below.st_size) != 0) {
+          return Errno("recovery");
+        }
+        return behaviour_.metacopy ? Result<>() : RefillStub(from.get(), fd.get(), size);
+      }));
       timespec times[2] = {below.st_atim, below.st_mtim};
       if (futimens(fd.get(), times) != 0) return Errno("recovery");
     }
   }
   TRY(FaultPoint("recover.before_unmark"));
-  return upper_->RemoveMark(entry, XattrPath::kNoFollow, markers::kPending);
+  return upper_->RemoveMark(entry, markers::kPending);
 }
 
 // For uppers whose other readers know no stubs.
 Result<> Overlay::RefillStub(int from, int to, uint64_t size) {
   TRY(CopyData(from, to, size));
   if (fdatasync(to) != 0) return Errno("recovery");
-  TRY(upper_->RemoveMark(FdPath(to), XattrPath::kMagicLink, markers::kMetacopy));
-  return upper_->RemoveMark(FdPath(to), XattrPath::kMagicLink, markers::kRedirect);
+  TRY(upper_->RemoveMark(FileAt(to), markers::kMetacopy));
+  return upper_->RemoveMark(FileAt(to), markers::kRedirect);
 }
 
 Result<> Overlay::SettleAll() {

@@ -6,7 +6,6 @@
 #include "fs/keep_times.h"
 #include "fs/log.h"
 #include "fs/overlay.h"
-#include "store/base/beneath.h"
 #include "store/base/fault.h"
 
 namespace veneer::fs {
@@ -24,12 +23,12 @@ Result<> Overlay::LinkFromIndex(const InodePtr& inode, const LowerRef& lower, In
   TRY_ASSIGN(struct stat below, lower_->Attr(lower));
   LinkIndex::Place place = index_->PlaceOf(inode->ino);
   int index = place.dir->get();
-  std::string path = FdPath(index, place.name);
+  const FileAt at(index, place.name);
   auto counting = CountingNames(*inode);
   struct stat st = {};
   if (fstatat(index, place.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return Errno("index");
   int names = static_cast<int>(st.st_nlink) + inode->link_delta;
-  TRY(upper_->SetMark(path, XattrPath::kNoFollow, markers::kNlink,
+  TRY(upper_->SetMark(at, markers::kNlink,
                       LinkIndex::CountMarkInTransit(place, names, below.st_nlink)));
   TRY(FaultPoint("link_up.before_link"));
   Result<> linked;
@@ -39,8 +38,7 @@ Result<> Overlay::LinkFromIndex(const InodePtr& inode, const LowerRef& lower, In
     --inode->link_delta;
     TRY(FaultPoint("link_up.after_link"));
   }
-  TRY(upper_->SetMark(path, XattrPath::kNoFollow, markers::kNlink,
-                      LinkIndex::CountMark(inode->link_delta)));
+  TRY(upper_->SetMark(at, markers::kNlink, LinkIndex::CountMark(inode->link_delta)));
   return linked;
 }
 
@@ -48,7 +46,7 @@ Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
                                        const struct stat& st) {
   LinkIndex::Place place = index_->PlaceFor(inode->lower);
   int delta = static_cast<int>(st.st_nlink) - 1;
-  TRY(upper_->SetMark(FdPath(file.dir(), file.name()), XattrPath::kNoFollow, markers::kNlink,
+  TRY(upper_->SetMark(FileAt(file.dir(), file.name()), markers::kNlink,
                       LinkIndex::CountMark(delta)));
   struct stat own = {};
   if (fstatat(file.dir(), file.name().c_str(), &own, AT_SYMLINK_NOFOLLOW) != 0) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "store/base/beneath.h"
 #include "store/markers.h"
 
 namespace veneer::fs {
@@ -21,8 +20,8 @@ bool Exists(int dirfd, const std::string& name) {
 
 }  // namespace
 
-StackMarkers::StackMarkers(std::string path, XattrPath how) : path_(std::move(path)), how_(how) {
-  auto listed = ListXattr(path_, how_);
+StackMarkers::StackMarkers(FileAt file) : file_(std::move(file)) {
+  auto listed = ListXattr(file_);
   if (!listed) {
     unlisted_ = true;
     return;
@@ -36,7 +35,7 @@ std::optional<std::string> StackMarkers::Find(std::string_view marker) const {
   for (std::string_view prefix : kPrefixes) {
     std::string name = std::string(prefix) + std::string(marker);
     if (!unlisted_ && std::ranges::find(names_, name) == names_.end()) continue;
-    auto value = FindXattr(path_, name, how_);
+    auto value = FindXattr(file_, name);
     if (value && *value) return std::move(*value);
   }
   return std::nullopt;
@@ -56,9 +55,7 @@ bool StackMarkers::IsOpaque(int dirfd, const std::string& name) const {
 bool IsStackWhiteout(int dirfd, const std::string& name, const struct stat& st) {
   if (markers::IsWhiteoutDevice(st.st_mode, st.st_rdev)) return true;
   if (!S_ISREG(st.st_mode) || st.st_size != 0) return false;
-  return StackMarkers(FdPath(dirfd, name), XattrPath::kNoFollow)
-      .Find(markers::kWhiteout)
-      .has_value();
+  return StackMarkers(FileAt(dirfd, name)).Find(markers::kWhiteout).has_value();
 }
 
 bool HidesBelow(int dirfd, const std::string& name) {

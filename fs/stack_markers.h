@@ -16,7 +16,7 @@ namespace veneer::fs {
 // The markers of one file. What it has is listed first: most have none, and none is read then.
 class StackMarkers {
  public:
-  StackMarkers(std::string path, XattrPath how);
+  explicit StackMarkers(FileAt file);
   // The value under the first prefix that has one.
   std::optional<std::string> Find(std::string_view marker) const;
   // Where a directory says its lower is.
@@ -25,8 +25,7 @@ class StackMarkers {
   bool IsOpaque(int dirfd, const std::string& name) const;
 
  private:
-  const std::string path_;
-  const XattrPath how_;
+  const FileAt file_;
   bool unlisted_ = false;  // names_ may lack some
   std::vector<std::string> names_;
 };

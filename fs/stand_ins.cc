@@ -44,10 +44,10 @@ Result<> StandIns::Load(int dir, int temporary) {
   return {};
 }
 
-std::optional<StandIns::Key> StandIns::KeyOf(const std::string& path, XattrPath how) {
+std::optional<StandIns::Key> StandIns::KeyOf(const FileAt& file) {
   struct statx st = {};
-  int flags = how == XattrPath::kNoFollow ? AT_SYMLINK_NOFOLLOW : 0;
-  if (statx(AT_FDCWD, path.c_str(), flags, STATX_TYPE | STATX_INO | STATX_BTIME, &st) != 0) {
+  if (statx(file.fd(), file.name().c_str(), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH,
+            STATX_TYPE | STATX_INO | STATX_BTIME, &st) != 0) {
     return std::nullopt;
   }
   if (S_ISREG(st.stx_mode) || S_ISDIR(st.stx_mode)) return std::nullopt;
@@ -58,31 +58,31 @@ std::optional<StandIns::Key> StandIns::KeyOf(const std::string& path, XattrPath 
   return key;
 }
 
-std::string StandIns::PathOf(uint64_t ino) const { return FdPath(dir_, NameOf(ino)); }
+FileAt StandIns::PlaceOf(uint64_t ino) const { return FileAt(dir_, NameOf(ino)); }
 
 bool StandIns::Has(uint64_t ino) const {
   std::shared_lock lock(mu_);
   return inos_.contains(ino);
 }
 
-std::optional<std::string> StandIns::Find(const std::string& path, XattrPath how) const {
+std::optional<FileAt> StandIns::Find(const FileAt& file) const {
   if (!any_) return std::nullopt;
-  auto key = KeyOf(path, how);
+  auto key = KeyOf(file);
   if (!key || !Has(key->ino)) return std::nullopt;
-  std::string found = PathOf(key->ino);
-  auto birth = FindXattr(found, kBirth, XattrPath::kNoFollow);
+  FileAt found = PlaceOf(key->ino);
+  auto birth = FindXattr(found, kBirth);
   if (!birth || *birth != key->birth) return std::nullopt;
   return found;
 }
 
-Result<std::string> StandIns::Make(const std::string& path, XattrPath how) {
-  if (auto found = Find(path, how)) return *found;
-  auto key = KeyOf(path, how);
+Result<FileAt> StandIns::Make(const FileAt& file) {
+  if (auto found = Find(file)) return *found;
+  auto key = KeyOf(file);
   if (!key) return Fail(EPERM, "stand-in");
   std::string name = "standin#" + std::to_string(next_name_.fetch_add(1));
   TRY(OpenAt(temporary_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   auto placed = [&]() -> Result<> {
-    TRY(SetXattr(FdPath(temporary_, name), kBirth, key->birth, 0, XattrPath::kNoFollow));
+    TRY(SetXattr(FileAt(temporary_, name), kBirth, key->birth));
     TRY(FaultPoint("stand_in.before_rename"));
     if (renameat(temporary_, name.c_str(), dir_, NameOf(key->ino).c_str()) != 0) {
       return Errno("stand-in");
@@ -96,7 +96,7 @@ Result<std::string> StandIns::Make(const std::string& path, XattrPath how) {
   std::unique_lock lock(mu_);
   inos_.insert(key->ino);
   any_ = true;
-  return PathOf(key->ino);
+  return PlaceOf(key->ino);
 }
 
 void StandIns::Erase(uint64_t ino) {

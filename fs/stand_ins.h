@@ -26,11 +26,11 @@ class StandIns {
   // `dir` is work/standins, `temporary` work/work; both outlive this.
   Result<> Load(int dir, int temporary);
 
-  // The path (not to be followed) of the stand-in of the file at `path`; nullopt where it has none,
+  // The stand-in of `file`; nullopt where it has none,
   // needs none, or is gone.
-  std::optional<std::string> Find(const std::string& path, XattrPath how) const;
-  // Likewise; made where there is none. EPERM: the file at `path` takes attributes itself.
-  Result<std::string> Make(const std::string& path, XattrPath how);
+  std::optional<FileAt> Find(const FileAt& file) const;
+  // Likewise; made where there is none. EPERM: `file` takes attributes itself.
+  Result<FileAt> Make(const FileAt& file);
   bool any() const { return any_; }
   // The file with inode number `ino` is gone, or is a new one.
   void Erase(uint64_t ino);
@@ -40,8 +40,8 @@ class StandIns {
     uint64_t ino = 0;
     std::string birth;  // "" where the host's filesystem has none
   };
-  static std::optional<Key> KeyOf(const std::string& path, XattrPath how);
-  std::string PathOf(uint64_t ino) const;
+  static std::optional<Key> KeyOf(const FileAt& file);
+  FileAt PlaceOf(uint64_t ino) const;
   bool Has(uint64_t ino) const;
 
   int dir_ = -1;

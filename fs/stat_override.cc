@@ -6,8 +6,6 @@
 #include <charconv>
 #include <cstdio>
 
-#include "store/base/beneath.h"
-
 namespace veneer::fs {
 
 namespace {
@@ -75,7 +73,7 @@ std::string_view StatOverride::attribute() const { return AttributeOf(form_); }
 
 Form StatOverride::FormOf(int rootfd) {
   for (Form form : {Form::kPrivileged, Form::kContainers, Form::kUser}) {
-    auto value = FindXattr(FdPath(rootfd), std::string(AttributeOf(form)), XattrPath::kMagicLink);
+    auto value = FindXattr(FileAt(rootfd), std::string(AttributeOf(form)));
     if (value && *value) return form;
   }
   return Form::kNone;
@@ -121,10 +119,10 @@ std::string StatOverride::Format(const struct stat& st) {
   return value;
 }
 
-void StatOverride::Apply(const std::string& path, XattrPath how, struct stat& st) const {
+void StatOverride::Apply(const FileAt& file, struct stat& st) const {
   bool may_carry = S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode);
   if (!active() || !may_carry) return;
-  auto value = FindXattr(path, std::string(attribute()), how);
+  auto value = FindXattr(file, std::string(attribute()));
   if (!value || !*value || !Parse(**value, st)) return;
   // A symlink's target is what the file has in it; these have nothing.
   if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) {
@@ -132,8 +130,8 @@ void StatOverride::Apply(const std::string& path, XattrPath how, struct stat& st
   }
 }
 
-Result<> StatOverride::Write(const std::string& path, XattrPath how, const struct stat& st) const {
-  return SetXattr(path, std::string(attribute()), Format(st), 0, how);
+Result<> StatOverride::Write(const FileAt& file, const struct stat& st) const {
+  return SetXattr(file, std::string(attribute()), Format(st));
 }
 
 std::string StatOverride::StoredName(std::string_view name) const {

@@ -32,9 +32,9 @@ class StatOverride {
 
   // Puts into `st`, which is what the host says of the file, what the attribute says. A value that
   // is none is taken for none.
-  void Apply(const std::string& path, XattrPath how, struct stat& st) const;
+  void Apply(const FileAt& file, struct stat& st) const;
   // Owner, mode, type and device of `st` become the file's. REQUIRES: active().
-  Result<> Write(const std::string& path, XattrPath how, const struct stat& st) const;
+  Result<> Write(const FileAt& file, const struct stat& st) const;
 
   // The name under which the user's attribute `name` is stored, and back; nullopt for those that
   // users do not see.

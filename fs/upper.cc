@@ -95,16 +95,16 @@ Result<std::unique_ptr<Upper>> Upper::Open(const Options& options) {
   TRY(upper->Probe());
   TRY(upper->ProbeOverride(options.stat_override));
 
-  std::string magic = FdPath(upper->root_.get());
+  const FileAt top(upper->root_.get());
   std::string mark = std::to_string(markers::kUpperVersion) + " " + options.identity;
-  TRY_ASSIGN(auto old, upper->ReadMark(magic, XattrPath::kMagicLink, markers::kUpper));
+  TRY_ASSIGN(auto old, upper->ReadMark(top, markers::kUpper));
   if (old && *old != mark) {
     return Invalid("upperdir " + options.upperdir + " is an upper of '" + *old + "', not of '" +
                    mark + "'");
   }
   if (!old) {
     TRY(AdoptUpper(*upper));
-    TRY(upper->SetMark(magic, XattrPath::kMagicLink, markers::kUpper, mark));
+    TRY(upper->SetMark(top, markers::kUpper, mark));
   }
   return upper;
 }
@@ -176,11 +176,11 @@ Result<> Upper::Probe() {
   TRY_ASSIGN(UniqueFd fd, OpenAt(temporary_.get(), file.name(), O_WRONLY | O_CREAT | O_EXCL, 0600));
   for (std::string_view prefix : {markers::kTrustedPrefix, markers::kUserPrefix}) {
     prefix_ = prefix;
-    if (!SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kIno, "1")) continue;
+    if (!SetMark(FileAt(fd.get()), markers::kIno, "1")) continue;
     trusted_ = prefix == markers::kTrustedPrefix;
     break;
   }
-  if (!ReadMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kIno).value_or(std::nullopt)) {
+  if (!ReadMark(FileAt(fd.get()), markers::kIno).value_or(std::nullopt)) {
     return Invalid("upperdir " + path_ + ": the filesystem has no extended attributes", ENOTSUP);
   }
   // Others may not take attributes from files that they may not write to.
@@ -220,7 +220,7 @@ Result<> Upper::ProbeOverride(StatOverride::Form wanted) {
   backing_mode_ = (st.st_mode & 0777) | 0700;
   Temporary file(*this);
   TRY_ASSIGN(UniqueFd fd, OpenAt(temporary_.get(), file.name(), O_WRONLY | O_CREAT | O_EXCL, 0600));
-  auto written = override_.Write(FdPath(fd.get()), XattrPath::kMagicLink, st);
+  auto written = override_.Write(FileAt(fd.get()), st);
   if (!written) {
     return Invalid("upperdir " + path_ +
                        ": owners cannot be kept in an attribute here: " + written.error().Message(),
@@ -231,7 +231,7 @@ Result<> Upper::ProbeOverride(StatOverride::Form wanted) {
 
 bool Upper::StatAt(int dirfd, const std::string& name, struct stat& st) const {
   if (fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;
-  if (override_.active()) ApplyOverride(FdPath(dirfd, name), XattrPath::kNoFollow, st);
+  if (override_.active()) ApplyOverride(FileAt(dirfd, name), st);
   return true;
 }
 
@@ -243,24 +243,24 @@ void Upper::ForgetFormer(int dirfd, const std::string& name) {
 
 bool Upper::StatFd(int fd, struct stat& st) const {
   if (fstat(fd, &st) != 0) return false;
-  if (override_.active()) ApplyOverride(FdPath(fd), XattrPath::kMagicLink, st);
+  if (override_.active()) ApplyOverride(FileAt(fd), st);
   return true;
 }
 
-void Upper::ApplyOverride(const std::string& path, XattrPath how, struct stat& st) const {
-  auto stand_in = S_ISLNK(st.st_mode) ? stand_ins_.Find(path, how) : std::nullopt;
+void Upper::ApplyOverride(const FileAt& file, struct stat& st) const {
+  auto stand_in = S_ISLNK(st.st_mode) ? stand_ins_.Find(file) : std::nullopt;
   if (stand_in) {
-    override_.Apply(*stand_in, XattrPath::kNoFollow, st);
+    override_.Apply(*stand_in, st);
   } else {
-    override_.Apply(path, how, st);
+    override_.Apply(file, st);
   }
 }
 
-Result<> Upper::WriteOverride(const std::string& path, XattrPath how, const struct stat& st) {
-  auto written = override_.Write(path, how, st);
+Result<> Upper::WriteOverride(const FileAt& file, const struct stat& st) {
+  auto written = override_.Write(file, st);
   if (written || written.error().code() != EPERM) return written;
-  TRY_ASSIGN(std::string stand_in, stand_ins_.Make(path, how));
-  return override_.Write(stand_in, XattrPath::kNoFollow, st);
+  TRY_ASSIGN(FileAt stand_in, stand_ins_.Make(file));
+  return override_.Write(stand_in, st);
 }
 
 Result<SharedFd> Upper::FindWorkFolder(const char* name) const {
@@ -279,34 +279,33 @@ std::string Upper::NewName() {
   return "#" + std::to_string(next_name_.fetch_add(1, std::memory_order_relaxed));
 }
 
-Result<> Upper::SetMark(const std::string& path, XattrPath how, std::string_view marker,
-                        std::string_view value) {
-  auto set = SetXattr(path, MarkName(marker), value, 0, how);
+Result<> Upper::SetMark(const FileAt& file, std::string_view marker, std::string_view value) {
+  auto set = SetXattr(file, MarkName(marker), value);
   if (set || trusted_ || set.error().code() != EPERM) return set;
-  TRY_ASSIGN(std::string stand_in, stand_ins_.Make(path, how));
-  return SetXattr(stand_in, MarkName(marker), value, 0, XattrPath::kNoFollow);
+  TRY_ASSIGN(FileAt stand_in, stand_ins_.Make(file));
+  return SetXattr(stand_in, MarkName(marker), value);
 }
 
-Result<> Upper::RemoveMark(const std::string& path, XattrPath how, std::string_view marker) const {
-  auto removed = RemoveXattr(path, MarkName(marker), how);
+Result<> Upper::RemoveMark(const FileAt& file, std::string_view marker) const {
+  auto removed = RemoveXattr(file, MarkName(marker));
   if (!removed && removed.error().code() == ENODATA) return {};
   return removed;
 }
 
-Result<std::optional<std::string>> Upper::ReadMark(const std::string& path, XattrPath how,
+Result<std::optional<std::string>> Upper::ReadMark(const FileAt& file,
                                                    std::string_view marker) const {
-  TRY_ASSIGN(auto value, FindXattr(path, MarkName(marker), how));
+  TRY_ASSIGN(auto value, FindXattr(file, MarkName(marker)));
   if (value || trusted_) return value;
-  auto stand_in = stand_ins_.Find(path, how);
-  return stand_in ? FindXattr(*stand_in, MarkName(marker), XattrPath::kNoFollow) : value;
+  auto stand_in = stand_ins_.Find(file);
+  return stand_in ? FindXattr(*stand_in, MarkName(marker)) : value;
 }
 
-Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
+Result<Marks> Upper::ReadMarks(const FileAt& file) const {
   // Every file takes trusted attributes itself; its stand-in is for others.
-  if (auto stand_in = trusted_ ? std::nullopt : stand_ins_.Find(path, how)) {
-    return ReadMarks(*stand_in, XattrPath::kNoFollow);
+  if (auto stand_in = trusted_ ? std::nullopt : stand_ins_.Find(file)) {
+    return ReadMarks(*stand_in);
   }
-  TRY_ASSIGN(auto names, ListXattr(path, how));
+  TRY_ASSIGN(auto names, ListXattr(file));
   Marks marks;
   bool has_origin = false;
   for (std::string_view name : names) {
@@ -319,7 +318,7 @@ Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
       has_origin = has_origin || marker == markers::kOrigin;
       continue;
     }
-    TRY_ASSIGN(auto value, ReadMark(path, how, marker));
+    TRY_ASSIGN(auto value, ReadMark(file, marker));
     if (!value) continue;
     if (marker == markers::kOpaque) {
       marks.opaque = *value == "y";
@@ -335,7 +334,7 @@ Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
     }
   }
   if (has_origin && !marks.ino) {
-    TRY_ASSIGN(marks.origin, ReadMark(path, how, markers::kOrigin));
+    TRY_ASSIGN(marks.origin, ReadMark(file, markers::kOrigin));
   }
   return marks;
 }
@@ -343,7 +342,7 @@ Result<Marks> Upper::ReadMarks(const std::string& path, XattrPath how) const {
 bool Upper::IsWhiteout(int dirfd, const std::string& name, const struct stat& st) const {
   if (markers::IsWhiteoutDevice(st.st_mode, st.st_rdev)) return true;
   if (device_whiteouts_ || !S_ISREG(st.st_mode) || st.st_size != 0) return false;
-  auto value = ReadMark(FdPath(dirfd, name), XattrPath::kNoFollow, markers::kWhiteout);
+  auto value = ReadMark(FileAt(dirfd, name), markers::kWhiteout);
   return value && value->has_value();
 }
 
@@ -394,7 +393,7 @@ Result<> Upper::MakeWhiteout(int dirfd, const std::string& name) {
   if (device_whiteouts_) return MakeDeviceWhiteout(dirfd, name);
   // Two steps: callers that need the name to be right at once make it in work and rename it.
   TRY_ASSIGN(UniqueFd fd, OpenAt(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  return SetMark(FdPath(fd.get()), XattrPath::kMagicLink, markers::kWhiteout, "y");
+  return SetMark(FileAt(fd.get()), markers::kWhiteout, "y");
 }
 
 Result<> Upper::ReplaceByWhiteout(int dirfd, const std::string& name) {

@@ -75,13 +75,11 @@ class Upper {
   std::string NewName();
 
   std::string MarkName(std::string_view marker) const { return prefix_ + std::string(marker); }
-  Result<> SetMark(const std::string& path, XattrPath how, std::string_view marker,
-                   std::string_view value);
-  Result<> RemoveMark(const std::string& path, XattrPath how, std::string_view marker) const;
+  Result<> SetMark(const FileAt& file, std::string_view marker, std::string_view value);
+  Result<> RemoveMark(const FileAt& file, std::string_view marker) const;
   // Reads all markers at once.
-  Result<Marks> ReadMarks(const std::string& path, XattrPath how) const;
-  Result<std::optional<std::string>> ReadMark(const std::string& path, XattrPath how,
-                                              std::string_view marker) const;
+  Result<Marks> ReadMarks(const FileAt& file) const;
+  Result<std::optional<std::string>> ReadMark(const FileAt& file, std::string_view marker) const;
 
   // stat(2), not following a symlink, with what the entry's override says; false: errno says why.
   bool StatAt(int dirfd, const std::string& name, struct stat& st) const;
@@ -96,7 +94,7 @@ class Upper {
   }
   const StatOverride& stat_override() const { return override_; }
   // REQUIRES: stat_override().active().
-  Result<> WriteOverride(const std::string& path, XattrPath how, const struct stat& st);
+  Result<> WriteOverride(const FileAt& file, const struct stat& st);
   // The permissions on disk of what shows others.
   mode_t backing_mode() const { return backing_mode_; }
   // The file with this st_ino has no names left.
@@ -142,7 +140,7 @@ class Upper {
   // The entry of temporary() that whiteouts are links of; "" where there is none, and none can be.
   std::string SharedWhiteout();
   void DropSharedWhiteout(const std::string& name);  // the next one asks for another
-  void ApplyOverride(const std::string& path, XattrPath how, struct stat& st) const;
+  void ApplyOverride(const FileAt& file, struct stat& st) const;
 
   UniqueFd root_, work_, temporary_, stand_in_dir_, lock_;
   StandIns stand_ins_;

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "fs/overlay.h"
-#include "store/base/beneath.h"
 
 namespace veneer::fs {
 
@@ -22,8 +21,7 @@ Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
     TRY_ASSIGN(value, lower_->Xattr(inode->lower, name));
   } else {
     TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-    TRY_ASSIGN(value, fs::GetXattr(FdPath(fd->get()), upper_->StoredXattrName(name),
-                                   XattrPath::kMagicLink));
+    TRY_ASSIGN(value, fs::GetXattr(FileAt(fd->get()), upper_->StoredXattrName(name)));
   }
   return ownership_.ShownXattr(name, std::move(value));
 }
@@ -35,7 +33,7 @@ Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
     TRY_ASSIGN(names, lower_->XattrNames(inode->lower));
   } else {
     TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-    TRY_ASSIGN(auto stored, fs::ListXattr(FdPath(fd->get()), XattrPath::kMagicLink));
+    TRY_ASSIGN(auto stored, fs::ListXattr(FileAt(fd->get())));
     for (const std::string& name : stored) {
       if (auto user = upper_->UserXattrName(name)) names.push_back(std::move(*user));
     }
@@ -50,20 +48,20 @@ Result<> Overlay::ChangeXattr(NodeId node, const Change& change) {
   TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY(EnsureUpper(inode, Need::kAttributes));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-  return change(*inode, FdPath(fd->get()));
+  return change(*inode, FileAt(fd->get()));
 }
 
 Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_view value,
                            int flags) {
   TRY(CheckXattr(name));
   TRY_ASSIGN(std::string stored, ownership_.XattrOnDisk(name, value));
-  return ChangeXattr(node, [&](Inode& inode, const std::string& path) -> Result<> {
+  return ChangeXattr(node, [&](Inode& inode, const FileAt& file) -> Result<> {
     bool capability = name == "security.capability";
     if (capability) TRY(AwaitWhole(inode.shared_from_this()));  // data would take it away
     std::optional<MutexLock> privileges;                        // an ACL is a mode too
     if (capability || name.starts_with(kAclPrefix)) privileges.emplace(PrivilegesOf(inode));
     if (capability) inode.maybe_capable = true;
-    return fs::SetXattr(path, upper_->StoredXattrName(name), stored, flags, XattrPath::kMagicLink);
+    return fs::SetXattr(file, upper_->StoredXattrName(name), stored, flags);
   });
 }
 
@@ -73,8 +71,8 @@ Result<> Overlay::RemoveXattr(NodeId node, const std::string& name) {
     if (name.starts_with(kAclPrefix)) return {};  // as the kernel's own filesystems
     return std::unexpected(std::move(old).error());
   }
-  TRY(ChangeXattr(node, [&](Inode&, const std::string& path) {
-    return fs::RemoveXattr(path, upper_->StoredXattrName(name), XattrPath::kMagicLink);
+  TRY(ChangeXattr(node, [&](Inode&, const FileAt& file) {
+    return fs::RemoveXattr(file, upper_->StoredXattrName(name));
   }));
   if (name == "security.capability") {
     TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
