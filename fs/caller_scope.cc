@@ -35,7 +35,11 @@ ThreadIdentity& Self() {
 
 }  // namespace
 
-CallerScope::CallerScope(const Caller& caller) : uid_(Self().uid), gid_(Self().gid) {
+CallerScope::CallerScope(const Caller& caller)
+    : own_uid_(Self().uid),
+      own_gid_(Self().gid),
+      other_uid_(caller.uid != own_uid_),
+      other_gid_(caller.gid != own_gid_) {
   ThreadIdentity& self = Self();
   if (self.own_umask && self.umask != caller.umask) {
     ::umask(caller.umask);
@@ -43,13 +47,18 @@ CallerScope::CallerScope(const Caller& caller) : uid_(Self().uid), gid_(Self().g
   }
   // The group first: without capabilities, changing the user could take away the right to change
   // it.
-  if (caller.gid != gid_) setfsgid(caller.gid);
-  if (caller.uid != uid_) setfsuid(caller.uid);
+  if (other_gid_) setfsgid(caller.gid);
+  if (other_uid_) setfsuid(caller.uid);
 }
 
 CallerScope::~CallerScope() {
-  setfsuid(uid_);
-  setfsgid(gid_);
+  if (other_uid_) setfsuid(own_uid_);
+  if (other_gid_) setfsgid(own_gid_);
+  ThreadIdentity& self = Self();
+  if (self.own_umask && (self.umask & S_IRWXU) != 0) {
+    ::umask(0);
+    self.umask = 0;
+  }
 }
 
 }  // namespace veneer::fs
