@@ -105,7 +105,9 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
   Found made;
   made.upper = true;
   made.st = *st;
-  return InodeOf(parent, name, made);
+  TRY_ASSIGN(InodePtr inode, InodeOf(parent, name, made));
+  inode->lacks.fetch_or(Inode::kLacksCapability);  // a new file has none; nobody else has met it
+  return inode;
 }
 
 Result<Entry> Overlay::MakeNode(NodeId parent, const std::string& name, mode_t mode, dev_t rdev,

@@ -120,6 +120,10 @@ class Inode : public std::enable_shared_from_this<Inode> {
   std::atomic<bool> pending{false};
   // False once it is known that a write need not clear setuid, setgid.
   std::atomic<bool> maybe_suid{true};
+  // Of the attributes that the kernel asks for at every turn (xattr.cc), those that the file is
+  // known not to have. Changes while its privileges are held.
+  enum Lack : uint8_t { kLacksAccessAcl = 1, kLacksDefaultAcl = 2, kLacksCapability = 4 };
+  std::atomic<uint8_t> lacks{0};
   // The last change was the removal of its capabilities.
   std::atomic<bool> capability_removed{false};
   // Likewise for capabilities that the host does not know of.

@@ -380,6 +380,8 @@ class Overlay {
   // xattr.cc
   // ENOTSUP: attributes that this mount does not have.
   Result<> CheckXattr(const std::string& name) const;
+  // As on disk.
+  Result<std::string> StoredXattr(const InodePtr& inode, const std::string& name);
   using Change = std::function<Result<>(Inode& inode, const FileAt& file)>;
   Result<> ChangeXattr(NodeId node, const Change& change);
 

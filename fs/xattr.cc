@@ -8,6 +8,20 @@
 
 namespace veneer::fs {
 
+namespace {
+
+// The attributes that the kernel asks for by itself, for permissions, whenever a program is run, a
+// file is written to, or somebody but root uses a directory that has changed: one bit each. Nearly
+// no file has any of them.
+uint8_t AskedOften(std::string_view name) {
+  if (name == "system.posix_acl_access") return Inode::kLacksAccessAcl;
+  if (name == "system.posix_acl_default") return Inode::kLacksDefaultAcl;
+  if (name == "security.capability") return Inode::kLacksCapability;
+  return 0;
+}
+
+}  // namespace
+
 Result<> Overlay::CheckXattr(const std::string& name) const {
   if (behaviour_.acl || !name.starts_with(kAclPrefix)) return {};
   return Fail(ENOTSUP, "ACLs are switched off");
@@ -16,14 +30,21 @@ Result<> Overlay::CheckXattr(const std::string& name) const {
 Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
   TRY(CheckXattr(name));
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-  std::string value;
-  if (!inode->has_upper()) {
-    TRY_ASSIGN(value, lower_->Xattr(inode->lower, name));
-  } else {
-    TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-    TRY_ASSIGN(value, fs::GetXattr(FileAt(fd->get()), upper_->StoredXattrName(name)));
-  }
-  return ownership_.ShownXattr(name, std::move(value));
+  const uint8_t bit = AskedOften(name);
+  if ((inode->lacks & bit) != 0) return Fail(ENODATA, "getxattr");
+  // Nobody sets it between our looking and our remembering.
+  std::optional<MutexLock> privileges;
+  if (bit != 0) privileges.emplace(PrivilegesOf(*inode));
+  auto value = StoredXattr(inode, name);
+  if (value) return ownership_.ShownXattr(name, std::move(*value));
+  if (value.error().code() == ENODATA) inode->lacks.fetch_or(bit);
+  return value;
+}
+
+Result<std::string> Overlay::StoredXattr(const InodePtr& inode, const std::string& name) {
+  if (!inode->has_upper()) return lower_->Xattr(inode->lower, name);
+  TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
+  return fs::GetXattr(FileAt(fd->get()), upper_->StoredXattrName(name));
 }
 
 Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
@@ -58,8 +79,10 @@ Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_vie
   return ChangeXattr(node, [&](Inode& inode, const FileAt& file) -> Result<> {
     bool capability = name == "security.capability";
     if (capability) TRY(AwaitWhole(inode.shared_from_this()));  // data would take it away
-    std::optional<MutexLock> privileges;                        // an ACL is a mode too
-    if (capability || name.starts_with(kAclPrefix)) privileges.emplace(PrivilegesOf(inode));
+    const uint8_t bit = AskedOften(name);
+    std::optional<MutexLock> privileges;  // an ACL is a mode too
+    if (bit != 0) privileges.emplace(PrivilegesOf(inode));
+    inode.lacks.fetch_and(static_cast<uint8_t>(~bit));
     if (capability) inode.maybe_capable = true;
     return fs::SetXattr(file, upper_->StoredXattrName(name), stored, flags);
   });

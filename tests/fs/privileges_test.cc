@@ -1,7 +1,9 @@
 // Setuid and capabilities: who writes takes them away, whatever others change at the same time. By
 // the engine alone: a kernel does some of this itself, and one thing after the other.
 #include <fcntl.h>
+#include <sys/xattr.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <future>
@@ -57,15 +59,21 @@ class Privileges : public ::testing::TestWithParam<Kind> {
     return st ? st->st_mode & 07777 : 0;
   }
   bool Capable() { return overlay_->GetXattr(node_, "security.capability").has_value(); }
+  static std::string Capability() {
+    return std::string("\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+  }
+  bool RemoveCapability() {
+    return overlay_->RemoveXattr(node_, "security.capability").has_value();
+  }
   void SetCapability() {
-    const std::string capability("\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
-    EXPECT_TRUE(overlay_->SetXattr(node_, "security.capability", capability, 0));
+    EXPECT_TRUE(overlay_->SetXattr(node_, "security.capability", Capability(), 0));
     EXPECT_TRUE(Capable());
   }
 
- private:
   std::unique_ptr<WorkDir> work_;
   std::unique_ptr<Overlay> overlay_;
+
+ private:
   NodeId node_ = NodeId::kRoot;
   HandleId handle_ = {};
 };
@@ -96,6 +104,79 @@ TEST_P(Privileges, EachWriteTakesTheCapabilitiesThatWereSetSince) {
     EXPECT_FALSE(Capable()) << round;
     SetCapability();
   }
+}
+
+TEST_P(Privileges, WhatAFileIsKnownToLackIsNotLookedForAgain) {
+  Start();
+  EXPECT_FALSE(Capable());
+  const std::string file = work_->upper() + "/f";
+  const std::string capability = Capability();
+  ASSERT_EQ(setxattr(file.c_str(), "security.capability", capability.data(), capability.size(), 0),
+            0);
+  EXPECT_FALSE(Capable());  // nobody but the daemon sets anything: it was not asked
+  Chmod(0700);
+  EXPECT_FALSE(Capable());
+  SetCapability();
+  ASSERT_EQ(removexattr(file.c_str(), "security.capability"), 0);
+  EXPECT_FALSE(Capable());  // what it has is looked at
+}
+
+TEST_P(Privileges, ANewFileIsKnownToHaveNoCapabilities) {
+  Start();
+  auto made = overlay_->Create(NodeId::kRoot, "new", 0755, O_WRONLY, {});
+  ASSERT_TRUE(made);
+  const std::string file = work_->upper() + "/new";
+  const std::string capability = Capability();
+  ASSERT_EQ(setxattr(file.c_str(), "security.capability", capability.data(), capability.size(), 0),
+            0);
+  auto get = [&] { return overlay_->GetXattr(made->first.node, "security.capability"); };
+  EXPECT_FALSE(get());  // the host was not asked
+  ASSERT_TRUE(overlay_->SetXattr(made->first.node, "security.capability", capability, 0));
+  EXPECT_TRUE(get());
+  overlay_->Release(made->second);
+}
+
+TEST_P(Privileges, ADirectorysDefaultAclReachesNewEntriesAtOnce) {
+  Start();
+  auto entry = overlay_->MakeDir(NodeId::kRoot, "d", 0755, {});
+  ASSERT_TRUE(entry);
+  auto acl = [&](NodeId node, const char* name) {
+    return overlay_->GetXattr(node, name).has_value();
+  };
+  EXPECT_FALSE(acl(entry->node, "system.posix_acl_default"));
+  EXPECT_FALSE(acl(entry->node, "system.posix_acl_access"));
+  // u::rwx u:1000:rwx g::r-x m::rwx o::r-x
+  const std::string value(
+      "\2\0\0\0\1\0\7\0\377\377\377\377\2\0\7\0\350\3\0\0\4\0\5\0\377\377\377\377"
+      "\20\0\7\0\377\377\377\377\40\0\5\0\377\377\377\377",
+      44);
+  ASSERT_TRUE(overlay_->SetXattr(entry->node, "system.posix_acl_default", value, 0));
+  EXPECT_TRUE(acl(entry->node, "system.posix_acl_default"));
+  auto inside = overlay_->MakeDir(entry->node, "inside", 0755, {});
+  ASSERT_TRUE(inside);
+  EXPECT_TRUE(acl(inside->node, "system.posix_acl_default"));
+  EXPECT_TRUE(acl(inside->node, "system.posix_acl_access"));
+  EXPECT_FALSE(acl(entry->node, "system.posix_acl_access"));
+  ASSERT_TRUE(overlay_->SetXattr(entry->node, "system.posix_acl_access", value, 0));
+  EXPECT_TRUE(acl(entry->node, "system.posix_acl_access"));
+}
+
+TEST_P(Privileges, WhatIsSetIsThereHoweverOftenOthersAskMeanwhile) {
+  Start();
+  std::atomic<bool> done = false;
+  std::vector<std::future<void>> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(std::async(std::launch::async, [&] {
+      while (!done) (void)Capable();
+    }));
+  }
+  for (int round = 0; round < 300 && !HasFailure(); ++round) {
+    SetCapability();
+    EXPECT_TRUE(Capable()) << round;
+    EXPECT_TRUE(RemoveCapability()) << round;
+    EXPECT_FALSE(Capable()) << round;
+  }
+  done = true;
 }
 
 VENEER_OVER_MOUNTS(Privileges);
