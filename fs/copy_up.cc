@@ -371,7 +371,7 @@ Result<> Overlay::RemoveStubMark(const InodePtr& inode, int fd, bool waits) {
 // not be.
 Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   if (need != Need::kEmpty) TRY(RequirePatience("copy-up"));
-  TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_RDWR));
+  TRY_ASSIGN(SharedFd found, OpenUpper(inode, O_PATH));
   TRY_ASSIGN(UniqueFd fd, OpenAt(AT_FDCWD, FdPath(found->get()), O_RDWR));
   const FileAt at(fd.get());
   struct stat st = {};
