@@ -319,6 +319,25 @@ TEST_P(Names255, ChangesShowInTheTimesOfADirectory) {
 
 VENEER_CONFORMANCE(Names255);
 
+class LowerDirectory : public Conformance {
+ protected:
+  void Populate(const std::string& dir) override { MakeDirs(dir + "/empty"); }
+};
+
+TEST_P(LowerDirectory, IsRemovedWhileInUse) {
+  auto dir = fs().OpenDir("empty");
+  ASSERT_TRUE(dir);
+  ASSERT_EQ(Code(fs().RemoveDir("empty")), 0);
+  EXPECT_EQ((*dir)->Stat()->st_nlink, 0u);
+  EXPECT_EQ(Code((*dir)->Create("x")), ENOENT);
+  ASSERT_EQ(Code(fs().MakeDir("empty")), 0);
+  Write("empty/new", "new");
+  EXPECT_EQ(Code((*dir)->Create("y")), ENOENT) << "it is another directory";
+  EXPECT_EQ(List("empty").size(), 1u);
+}
+
+VENEER_CONFORMANCE(LowerDirectory);
+
 class DeepPaths : public KernelConformance {};
 
 TEST_P(DeepPaths, DeeperThanAnyPath) {

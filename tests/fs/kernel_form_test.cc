@@ -247,6 +247,17 @@ TEST_P(KernelForm, IsNamedInTheLog) {
       << log;
 }
 
+TEST(ChainForm, IsNamedInTheLog) {
+  WorkDir work({.kind = Kind::kChain,
+                .populate = [](const std::string& dir) { WriteFile(dir + "/f", "f"); }});
+  work.Unmount();
+  std::string log = ReadFile(work.scratch() + "/log");
+  EXPECT_NE(
+      log.find("upper " + work.upper() + ": markers trusted.overlay.*, whiteouts are devices"),
+      std::string::npos)
+      << log;
+}
+
 // An upper that has become a layer: relative and absolute redirects, stubs, opaque directories and
 // whiteouts in lowers.
 TEST_P(KernelForm, AnUpperIsALowerToo) {

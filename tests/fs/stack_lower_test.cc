@@ -1,9 +1,14 @@
 // What other programs leave in the layers of a directory stack.
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <map>
+#include <set>
+#include <string>
 
 #include "tests/fs/work_dir.h"
 
@@ -70,6 +75,58 @@ TEST(StackLower, ReadsAThousandLayers) {
   EXPECT_TRUE(Exists(scratch / "m/d/999"));
   EXPECT_FALSE(Exists(scratch / "m/d/1000"));
   EXPECT_EQ(umount((scratch / "m").c_str()), 0);
+}
+
+// Inode numbers of two filesystems may be the same: what the mount shows is one, and lasts.
+TEST(StackLower, LayersOnTwoFilesystemsAreOne) {
+  Scratch scratch;
+  std::string mnt = scratch / "m";
+  for (const char* dir : {"one", "two", "upper", "work", "m"}) MakeDirs(scratch / dir);
+  ASSERT_EQ(mount("tmpfs", (scratch / "two").c_str(), "tmpfs", 0, nullptr), 0);
+  for (const char* layer : {"one", "two"}) {
+    std::string at = (scratch / layer) + "/";
+    MakeDirs(at + "both");
+    MakeDirs(at + layer);
+    for (int i = 0; i < 50; ++i) WriteFile(at + layer + "/" + std::to_string(i), layer);
+    WriteFile(at + "both/" + layer, layer);
+    ASSERT_EQ(link((at + "both/" + layer).c_str(), (at + layer + "/linked").c_str()), 0);
+  }
+  std::string options = "lowerdir=" + (scratch / "one") + ":" + (scratch / "two") +
+                        ",upperdir=" + (scratch / "upper") + ",workdir=" + (scratch / "work");
+  std::map<std::string, ino_t> numbers;
+  auto look = [&] {
+    std::set<ino_t> seen;
+    std::map<std::string, ino_t> now;
+    for (const char* dir : {"/one", "/two", "/both"}) {
+      for (const std::string& name : ListDir(mnt + dir)) {
+        struct stat st = Stat(mnt + dir + "/" + name);
+        EXPECT_EQ(st.st_dev, Stat(mnt).st_dev) << dir << "/" << name;
+        bool linked = st.st_nlink > 1;
+        EXPECT_TRUE(seen.insert(st.st_ino).second || linked) << dir << "/" << name;
+        now[dir + ("/" + name)] = st.st_ino;
+      }
+    }
+    if (numbers.empty()) numbers = now;
+    EXPECT_EQ(now, numbers);
+    for (const char* layer : {"one", "two"}) {
+      EXPECT_EQ(now[std::string("/both/") + layer], now[std::string("/") + layer + "/linked"]);
+    }
+  };
+  for (int round = 0; round < 2; ++round) {
+    RunResult run = RunVeneerfs({"-o", options, mnt});
+    ASSERT_EQ(run.status, 0) << run.error;
+    look();
+    for (const char* layer : {"/one/", "/two/"}) {
+      AppendFile(mnt + layer + "1", "+");
+      AppendFile(mnt + layer + "linked", "+");
+      EXPECT_EQ(rename((mnt + layer + "2").c_str(), (mnt + layer + "x").c_str()), 0);
+      EXPECT_EQ(rename((mnt + layer + "x").c_str(), (mnt + layer + "2").c_str()), 0);
+    }
+    look();
+    ASSERT_EQ(umount(mnt.c_str()), 0);
+    for (int i = 0; i < 400 && Exists(scratch / "work/lock"); ++i) usleep(5000);
+  }
+  EXPECT_EQ(umount((scratch / "two").c_str()), 0);
 }
 
 }  // namespace
