@@ -35,6 +35,8 @@ ThreadIdentity& Self() {
 
 }  // namespace
 
+void CallerScope::OwnUmask() { Self(); }
+
 CallerScope::CallerScope(const Caller& caller)
     : own_uid_(Self().uid),
       own_gid_(Self().gid),

@@ -21,6 +21,10 @@ class CallerScope {
   CallerScope(const CallerScope&) = delete;
   CallerScope& operator=(const CallerScope&) = delete;
 
+  // A new thread shares the umask of the one that started it: to be called before it makes files,
+  // if it is not within a scope then.
+  static void OwnUmask();
+
  private:
   const uid_t own_uid_;
   const gid_t own_gid_;

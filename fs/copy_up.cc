@@ -393,6 +393,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
       if (ftruncate(fd.get(), 0) != 0) return Errno("truncate");
       return {};
     }));
+    inode->ForgetLacks(Inode::kLacksCapability);  // it was gone for a moment
     TRY(RemoveStubMark(inode, fd.get(), false));
     Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
     return FaultPoint("copy_up.after_mark_removed");
@@ -419,6 +420,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
     return FaultPoint("copy_up.after_stub_data");
   });
+  inode->ForgetLacks(Inode::kLacksCapability);  // it was gone for a while
   if (begun) return filled;
   // Without privileges writing clears these, too.
   if ((st.st_mode & (S_ISUID | S_ISGID)) != 0) TRY(ChangeMode(fd.get(), shown.st_mode & 07777));

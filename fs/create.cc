@@ -95,6 +95,7 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
                      : S_ISDIR(st->st_mode) ? RENAME_EXCHANGE
                                             : 0;
     if (renameat2(fd.get(), "new", dir->get(), name.c_str(), flags) != 0) return Errno("create");
+    (void)upper_->StatAt(dir->get(), name, *st);  // its change time is of now
   }
   TRY(FaultPoint("create.after"));
   if (existing) {
@@ -106,7 +107,7 @@ Result<InodePtr> Overlay::MakeEntry(const InodePtr& parent, const std::string& n
   made.upper = true;
   made.st = *st;
   TRY_ASSIGN(InodePtr inode, InodeOf(parent, name, made));
-  inode->lacks.fetch_or(Inode::kLacksCapability);  // a new file has none; nobody else has met it
+  inode->lacks.fetch_or(Inode::kLacksCapability);  // a new file has none; nobody has met it yet
   return inode;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "fs/caller_scope.h"
+
 namespace veneer::fs {
 
 bool IsOnRing([[maybe_unused]] fuse_req_t req) {
@@ -14,6 +16,7 @@ bool IsOnRing([[maybe_unused]] fuse_req_t req) {
 }
 
 Server& ServerOf(fuse_req_t req) {
+  CallerScope::OwnUmask();
   auto& server = *static_cast<Server*>(fuse_req_userdata(req));
   if (IsOnRing(req)) server.MeetRing();
   return server;

@@ -94,10 +94,10 @@ class Server : public FuseServer {
   const Config config_;
   OpenModes modes_;
   WaitingRoom waiting_;
+  const std::unique_ptr<PromptWakes> prompt_wakes_;
   std::unique_ptr<Replier> replier_ = std::make_unique<Replier>();
   std::unique_ptr<Workers> workers_;
   WriteBacks write_backs_;
-  std::unique_ptr<PromptWakes> prompt_wakes_;
   Mutex freezer_mu_;
   std::unique_ptr<ProcessWatch> freezer_ GUARDED_BY(freezer_mu_);  // of who asked last
   uint64_t freezer_of_ GUARDED_BY(freezer_mu_) = 0;                // the freeze that is for

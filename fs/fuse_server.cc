@@ -86,12 +86,12 @@ Server::Server(Overlay& overlay, Config config)
     : overlay_(overlay),
       config_(std::move(config)),
       waiting_(kMaxWaiting),
+      prompt_wakes_(config_.prompt_wakes ? std::make_unique<PromptWakes>() : nullptr),
       workers_(std::make_unique<Workers>([this] {
         // A thaw must not wait for those who wait for it.
         if (overlay_.Thaw()) Log(LogLevel::kWarning, "thawed: no more threads can be started");
       })),
       write_backs_(kMaxWriteBacks, *workers_),
-      prompt_wakes_(config_.prompt_wakes ? std::make_unique<PromptWakes>() : nullptr),
       privileged_(geteuid() == 0 && InInitialUserNamespace()) {}
 
 // libfuse cancels its rings' threads at the end, wherever they are; they end by themselves too.

@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "fs/caller_scope.h"
 #include "fs/log.h"
 
 namespace veneer::fs {
@@ -73,6 +74,7 @@ void InodeQueue::Remove(const InodePtr& inode) {
 }
 
 void InodeQueue::Main() {
+  CallerScope::OwnUmask();
   std::unique_lock lock(mu_);
   for (;;) {
     changed_.wait(lock, [this] { return ending_ || !inodes_.empty(); });

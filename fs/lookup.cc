@@ -170,6 +170,7 @@ Result<> Overlay::SettleStub(const InodePtr& inode) {
         }
         return {};
       }));
+  inode->ForgetLacks(Inode::kLacksCapability);  // it was gone for a moment
   timespec times[2] = {st.st_atim, st.st_mtim};
   (void)futimens(data->get(), times);
   return {};

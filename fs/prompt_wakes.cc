@@ -1,6 +1,7 @@
 #include "fs/prompt_wakes.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -41,17 +42,26 @@ UniqueFd PromptWakes::HoldLatencyLimit() {
   return file;
 }
 
-PromptWakes::PromptWakes(Hold hold) : hold_(std::move(hold)) {}
+PromptWakes::PromptWakes(Hold hold) : hold_(std::move(hold)) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the server's threads
+  try {
+    watcher_ = std::thread([this] { Watch(); });
+  } catch (const std::system_error&) {  // no more threads: then without
+    state_ = State::kOff;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
 
 PromptWakes::~PromptWakes() {
-  std::thread watcher;
   {
     MutexLock lock(mu_);
     ending_ = true;
     changed_.NotifyAll();
-    watcher = std::move(watcher_);
   }
-  if (watcher.joinable()) watcher.join();
+  if (watcher_.joinable()) watcher_.join();
 }
 
 void PromptWakes::AfterBurst() {
@@ -59,15 +69,8 @@ void PromptWakes::AfterBurst() {
   int64_t began = burst_began_.exchange(now, std::memory_order_relaxed);
   if (std::chrono::nanoseconds(now - began) > kBurstTime) return;
   MutexLock lock(mu_);
-  if (ending_ || wanted_ || state_ == State::kOff) return;
   wanted_ = true;
   changed_.NotifyAll();
-  if (watcher_.joinable()) return;
-  try {
-    watcher_ = std::thread([this] { Watch(); });
-  } catch (const std::system_error&) {  // no more threads: then without
-    state_ = State::kOff;
-  }
 }
 
 void PromptWakes::Watch() {
@@ -75,7 +78,9 @@ void PromptWakes::Watch() {
   for (;;) {
     while (!wanted_ && !ending_) changed_.Wait(mu_);
     if (ending_) return;
+    mu_.Unlock();  // who has a request answered must not wait for the host's device
     UniqueFd held = hold_();
+    mu_.Lock();
     if (!held) {
       Log(LogLevel::kDebug, "the latency of CPUs cannot be limited here");
       state_ = State::kOff;

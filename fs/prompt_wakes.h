@@ -25,6 +25,7 @@ class PromptWakes {
  public:
   // Returns what holds the limit while it is open, or nothing where there is no such thing.
   using Hold = std::function<UniqueFd()>;
+  // Starts a thread, which runs wherever the calling one may.
   explicit PromptWakes(Hold hold = HoldLatencyLimit);
   ~PromptWakes();
   PromptWakes(const PromptWakes&) = delete;
@@ -58,7 +59,7 @@ class PromptWakes {
   CondVar changed_;
   bool wanted_ GUARDED_BY(mu_) = false;
   bool ending_ GUARDED_BY(mu_) = false;
-  std::thread watcher_ GUARDED_BY(mu_);  // from the first burst on
+  std::thread watcher_;
 };
 
 }  // namespace veneer::fs

@@ -82,7 +82,7 @@ Result<> Overlay::SettleDirectory(const InodePtr& dir, Inode& new_parent,
 Result<> Overlay::FindEnds(RenameEnds& ends) {
   {
     ReadLock entries(ends.parent->dir->entries);
-    TRY_ASSIGN(ends.source, Child(ends.parent, ends.name, nullptr));
+    TRY_ASSIGN(ends.source, Child(ends.parent, ends.name, &ends.source_found));
   }
   if (!ends.source) return Fail(ENOENT, "rename");
   {
@@ -122,10 +122,12 @@ Result<> Overlay::RaiseEnds(const RenameEnds& ends) {
   TRY(EnsureUpperDir(ends.new_parent));
   TRY(EnsureUpper(ends.source, Need::kPlaced));
   if (!ends.target) return {};
-  // Where no call leaves a whiteout behind, they change places first.
-  if (ends.exchange || !upper_->can_rename_whiteout()) {
-    return EnsureUpper(ends.target, Need::kPlaced);
+  bool exchanges = ends.exchange;
+  if (!exchanges && !upper_->can_rename_whiteout()) {
+    // No call leaves a whiteout behind: they change places first.
+    TRY_ASSIGN(exchanges, LowerHas(*ends.parent, ends.name, ends.source_found));
   }
+  if (exchanges) return EnsureUpper(ends.target, Need::kPlaced);
   return ends.target->IsDir() ? Result<>() : EnsureAllNames(ends.target, ends.target_found);
 }
 

@@ -13,7 +13,7 @@ namespace {
 // The attributes that the kernel asks for by itself, for permissions, whenever a program is run, a
 // file is written to, or somebody but root uses a directory that has changed: one bit each. Nearly
 // no file has any of them.
-uint8_t AskedOften(std::string_view name) {
+uint32_t AskedOften(std::string_view name) {
   if (name == "system.posix_acl_access") return Inode::kLacksAccessAcl;
   if (name == "system.posix_acl_default") return Inode::kLacksDefaultAcl;
   if (name == "security.capability") return Inode::kLacksCapability;
@@ -30,14 +30,12 @@ Result<> Overlay::CheckXattr(const std::string& name) const {
 Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
   TRY(CheckXattr(name));
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
-  const uint8_t bit = AskedOften(name);
-  if ((inode->lacks & bit) != 0) return Fail(ENODATA, "getxattr");
-  // Nobody sets it between our looking and our remembering.
-  std::optional<MutexLock> privileges;
-  if (bit != 0) privileges.emplace(PrivilegesOf(*inode));
+  const uint32_t bit = AskedOften(name);
+  uint32_t lacks = inode->lacks.load();
+  if ((lacks & bit) != 0) return Fail(ENODATA, "getxattr");
   auto value = StoredXattr(inode, name);
   if (value) return ownership_.ShownXattr(name, std::move(*value));
-  if (value.error().code() == ENODATA) inode->lacks.fetch_or(bit);
+  if (value.error().code() == ENODATA) inode->lacks.compare_exchange_strong(lacks, lacks | bit);
   return value;
 }
 
@@ -79,12 +77,14 @@ Result<> Overlay::SetXattr(NodeId node, const std::string& name, std::string_vie
   return ChangeXattr(node, [&](Inode& inode, const FileAt& file) -> Result<> {
     bool capability = name == "security.capability";
     if (capability) TRY(AwaitWhole(inode.shared_from_this()));  // data would take it away
-    const uint8_t bit = AskedOften(name);
+    const uint32_t bit = AskedOften(name);
     std::optional<MutexLock> privileges;  // an ACL is a mode too
     if (bit != 0) privileges.emplace(PrivilegesOf(inode));
-    inode.lacks.fetch_and(static_cast<uint8_t>(~bit));
     if (capability) inode.maybe_capable = true;
-    return fs::SetXattr(file, upper_->StoredXattrName(name), stored, flags);
+    inode.ForgetLacks(bit);
+    auto set = fs::SetXattr(file, upper_->StoredXattrName(name), stored, flags);
+    inode.ForgetLacks(bit);
+    return set;
   });
 }
 

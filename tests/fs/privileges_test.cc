@@ -184,6 +184,27 @@ TEST_P(Privileges, WhatIsSetIsThereHoweverOftenOthersAskMeanwhile) {
   done = true;
 }
 
+// Bringing a stub's data takes its capabilities away for a while: who looks then must not be
+// believed for ever.
+TEST_P(Privileges, AStubsCapabilitiesOutliveItsCopyUp) {
+  WorkDir work(
+      {.kind = GetParam(),
+       .populate =
+           [](const std::string& dir) { WriteFile(dir + "/f", std::string(1 << 16, 'f'), 0755); },
+       .options = GetParam() == Kind::kStack ? "metacopy=on" : ""});
+  const std::string capability = Capability();
+  auto has = [&] { return Xattr(work / "f", "security.capability") == capability; };
+  ASSERT_EQ(setxattr((work / "f").c_str(), "security.capability", capability.data(),
+                     capability.size(), 0),
+            0);
+  work.Unmount();
+  work.Mount("copy_up.after_stub_data=delay:500");
+  EXPECT_TRUE(has());
+  auto opens = std::async(std::launch::async, [&] { OpenFile(work / "f", O_RDWR); });
+  while (opens.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout) has();
+  EXPECT_TRUE(has());
+}
+
 VENEER_OVER_MOUNTS(Privileges);
 
 }  // namespace

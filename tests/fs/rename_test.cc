@@ -2,6 +2,7 @@
 // is in tests/conformance.
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "fs/control.h"
 #include "tests/fs/work_dir.h"
 
 namespace veneer::fs::testing {
@@ -99,6 +101,34 @@ TEST(RenameWithoutHelp, LeavesWhiteouts) {
     for (int i = 0; i < 400 && Exists(outer / "work/lock"); ++i) usleep(5000);
     if (round == 0) mounted();
   }
+}
+
+// The usual way to save: nothing of the old file is copied to be thrown away.
+TEST(RenameWithoutHelp, ANewFileReplacesALowerOneWithoutCopyingIt) {
+  WorkDir outer({.kind = Kind::kStack, .populate = [](const std::string&) {}});
+  Scratch scratch;
+  std::string m = scratch / "m";
+  for (const std::string& dir : {scratch / "lower", outer / "upper", outer / "work", m}) {
+    MakeDirs(dir);
+  }
+  WriteFile(scratch / "lower/f", std::string(1 << 20, 'f'));
+  RunResult run =
+      RunVeneerfs({"-o",
+                   "lowerdir=" + (scratch / "lower") + ",upperdir=" + (outer / "upper") +
+                       ",workdir=" + (outer / "work"),
+                   m});
+  ASSERT_EQ(run.status, 0) << run.error;
+  WriteFile(m + "/tmp", "new");
+  EXPECT_EQ(rename((m + "/tmp").c_str(), (m + "/f").c_str()), 0);
+  EXPECT_EQ(ReadFile(m + "/f"), "new");
+  control::Stats stats = {};
+  {
+    UniqueFd root = OpenFile(m, O_RDONLY | O_DIRECTORY);
+    EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
+  }
+  EXPECT_EQ(stats.bytes_copied, 0u);
+  ASSERT_EQ(umount(m.c_str()), 0);
+  for (int n = 0; n < 400 && Exists(outer / "work/lock"); ++n) usleep(5000);
 }
 
 // Killed in the middle, each file has one name, and is no other's.

@@ -6,6 +6,7 @@
 
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "tests/fs/kernel_overlay.h"
 #include "tests/fs/work_dir.h"
@@ -87,6 +88,20 @@ TEST_P(SharedWhiteout, IsNotChangedByWhatTakesItsPlaces) {
     Remove(name);
     EXPECT_EQ(InodeOf(name), after.st_ino) << name;
   }
+}
+
+// It is made elsewhere and moved, which changes its change time.
+TEST_P(SharedWhiteout, WhatIsMadeInItsPlaceHasTheChangeTimeThatLasts) {
+  std::string name = At(ListDir(work().path()).front());
+  ASSERT_EQ(unlink(name.c_str()), 0);
+  OpenFile(name, O_WRONLY | O_CREAT | O_EXCL);
+  auto changed = [&](int flags) {
+    struct statx stx = {};
+    EXPECT_EQ(statx(AT_FDCWD, name.c_str(), flags, STATX_CTIME, &stx), 0);
+    return std::pair(stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec);
+  };
+  auto told = changed(AT_STATX_DONT_SYNC);
+  EXPECT_EQ(told, changed(AT_STATX_FORCE_SYNC));
 }
 
 TEST_P(SharedWhiteout, GivesWayWhenItHasTooManyLinks) {
