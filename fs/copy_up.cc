@@ -366,6 +366,33 @@ Result<> Overlay::RemoveStubMark(const InodePtr& inode, int fd, bool waits) {
   return {};
 }
 
+namespace {
+
+// Writing to a file takes its capabilities away, which are put back then. Who asks for them
+// meanwhile is told what they are.
+class ShownCapability {
+ public:
+  ShownCapability(Inode& inode, std::optional<std::string> value) : inode_(inode) {
+    {
+      MutexLock lock(inode_.mu);
+      inode_.shown_capability = std::move(value);
+    }
+    inode_.ForgetLacks(Inode::kLacksCapability);
+  }
+  ~ShownCapability() {
+    inode_.ForgetLacks(Inode::kLacksCapability);
+    MutexLock lock(inode_.mu);
+    inode_.shown_capability.reset();
+  }
+  ShownCapability(const ShownCapability&) = delete;
+  ShownCapability& operator=(const ShownCapability&) = delete;
+
+ private:
+  Inode& inode_;
+};
+
+}  // namespace
+
 // Brings the data into a stub, in place, so that all its names have it. Until the marker is gone
 // the lower's data counts; the marker goes when the data is durable, or another says that it may
 // not be.
@@ -388,12 +415,13 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     inode->shown = std::make_unique<struct stat>(shown);
   }
   timespec times[2] = {st.st_atim, st.st_mtim};
+  TRY_ASSIGN(auto capability, FindXattr(at, "security.capability"));
+  ShownCapability while_gone(*inode, std::move(capability));
   if (need == Need::kEmpty) {
     TRY(KeepingXattr(at, "security.capability", [&]() -> Result<> {
       if (ftruncate(fd.get(), 0) != 0) return Errno("truncate");
       return {};
     }));
-    inode->ForgetLacks(Inode::kLacksCapability);  // it was gone for a moment
     TRY(RemoveStubMark(inode, fd.get(), false));
     Publish(inode, st.st_ino, Data::kUpper, std::move(fd));
     return FaultPoint("copy_up.after_mark_removed");
@@ -420,7 +448,6 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     counters_.bytes_copied.fetch_add(bytes, std::memory_order_relaxed);
     return FaultPoint("copy_up.after_stub_data");
   });
-  inode->ForgetLacks(Inode::kLacksCapability);  // it was gone for a while
   if (begun) return filled;
   // Without privileges writing clears these, too.
   if ((st.st_mode & (S_ISUID | S_ISGID)) != 0) TRY(ChangeMode(fd.get(), shown.st_mode & 07777));

@@ -149,6 +149,8 @@ class Inode : public std::enable_shared_from_this<Inode> {
   SharedFd orphan GUARDED_BY(mu);
   // The attributes to show while `copying` disturbs those of the file.
   std::unique_ptr<struct stat> shown GUARDED_BY(mu);
+  // Likewise its security.capability.
+  std::optional<std::string> shown_capability GUARDED_BY(mu);
 
   // Adds or removes one name. REQUIRES: the entries lock of `parent`, exclusive (adding: shared
   // will do).

@@ -31,12 +31,18 @@ Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
   TRY(CheckXattr(name));
   TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
   const uint32_t bit = AskedOften(name);
-  uint32_t lacks = inode->lacks.load();
-  if ((lacks & bit) != 0) return Fail(ENODATA, "getxattr");
-  auto value = StoredXattr(inode, name);
-  if (value) return ownership_.ShownXattr(name, std::move(*value));
-  if (value.error().code() == ENODATA) inode->lacks.compare_exchange_strong(lacks, lacks | bit);
-  return value;
+  for (;;) {
+    uint32_t lacks = inode->lacks.load();
+    if ((lacks & bit) != 0) return Fail(ENODATA, "getxattr");
+    if (bit == Inode::kLacksCapability) {
+      MutexLock lock(inode->mu);
+      if (inode->shown_capability) return ownership_.ShownXattr(name, *inode->shown_capability);
+    }
+    auto value = StoredXattr(inode, name);
+    if (value) return ownership_.ShownXattr(name, std::move(*value));
+    if (value.error().code() != ENODATA || bit == 0) return value;
+    if (inode->lacks.compare_exchange_strong(lacks, lacks | bit)) return value;
+  }
 }
 
 Result<std::string> Overlay::StoredXattr(const InodePtr& inode, const std::string& name) {

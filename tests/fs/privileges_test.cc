@@ -201,7 +201,9 @@ TEST_P(Privileges, AStubsCapabilitiesOutliveItsCopyUp) {
   work.Mount("copy_up.after_stub_data=delay:500");
   EXPECT_TRUE(has());
   auto opens = std::async(std::launch::async, [&] { OpenFile(work / "f", O_RDWR); });
-  while (opens.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout) has();
+  while (opens.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout) {
+    EXPECT_TRUE(has()) << "meanwhile";
+  }
   EXPECT_TRUE(has());
 }
 
