@@ -14,9 +14,9 @@ constexpr ino_t kFirstProcessNamespace = 0xEFFFFFFCU;
 
 }  // namespace
 
-bool InHostsMountNamespace() {
+bool IsHostsMountNamespace(const std::string& space) {
   struct stat own = {}, processes = {}, first = {};
-  if (stat("/proc/self/ns/mnt", &own) != 0) return false;
+  if (stat(space.c_str(), &own) != 0) return false;
   if (own.st_ino == kFirstMountNamespace) return true;
   // In the first process namespace, process 1 is the host's.
   return stat("/proc/self/ns/pid", &processes) == 0 && processes.st_ino == kFirstProcessNamespace &&

@@ -7,10 +7,12 @@
 // own mount namespace ends with the host.
 #pragma once
 
+#include <string>
+
 namespace veneer::fs {
 
-// True if this is known to be the first mount namespace; false also where it cannot be found out
-// (namespaces(7); before Linux 6.18 that takes the right to look at process 1).
-bool InHostsMountNamespace();
+// True if `space`, a file of nsfs (namespaces(7)), is known to be the first mount namespace; false
+// also where it cannot be found out (before Linux 6.18 that takes the right to look at process 1).
+bool IsHostsMountNamespace(const std::string& space = "/proc/self/ns/mnt");
 
 }  // namespace veneer::fs

@@ -83,7 +83,7 @@ std::string Listed(const std::vector<std::string>& words) {
 
 bool UsesRings(RingUse use) {
   if (use != RingUse::kWhereMountsOutliveUs) return use == RingUse::kAlways;
-  return InHostsMountNamespace();
+  return IsHostsMountNamespace();
 }
 
 Result<> Run(Options options, int ready_pipe) {

@@ -284,7 +284,10 @@ TEST_P(Partial, KilledAtEachPointItIsOldOrNew) {
     SCOPED_TRACE(point);
     std::string at(point);
     size_t number = std::min(at.find('@'), at.size());
-    Restart(at.substr(0, number) + "=kill" + at.substr(number));
+    std::string faults = at.substr(0, number) + "=kill" + at.substr(number);
+    // A write must come while the file is on its way.
+    if (at == "partial.before_write") faults += std::string(";") + kSlowly;
+    Restart(faults);
     {
       UniqueFd fd(open(At("f").c_str(), O_RDWR | O_CLOEXEC));
       if (fd) (void)!pwrite(fd.get(), "new", 3, 3 << 20);
