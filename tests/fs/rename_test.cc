@@ -169,7 +169,6 @@ TEST(RenameWithoutHelp, KilledHalfWayKeepsFilesApart) {
     };
     mounted("rename.half_done=kill");
     move.before();
-    std::string old_tree = TreeText(m);
     EXPECT_NE(rename((m + move.from).c_str(), (m + move.to).c_str()), 0) << "nothing was killed";
     umount2(m.c_str(), MNT_DETACH);
     mounted();
