@@ -94,7 +94,8 @@ class Xfstests:
         ran = listed["Ran"] - listed.get("Not run", set())
         failures = listed.get("Failures", set())
         lines = output.splitlines()
-        failed = {name: "".join(l for l in lines if l.startswith(name + " "))[:200] for name in failures}
+        said = {name: "".join(l for l in lines if l.startswith(name + " ")) for name in failures}
+        failed = {name: re.sub(r" \(see [^)]*\)", "", text)[:200] for name, text in said.items()}
         return {"passed": len(ran - failures), "of": len(ran), "failed": failed}
 
 
