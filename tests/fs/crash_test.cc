@@ -128,6 +128,7 @@ const std::vector<Spot>& Spots() {
        {Chmod("/f", 0600), Truncate("/f")},
        /*kernel_first=*/false},
       // Copies that become durable later.
+      {kEverywhere, "fsync.before_sync", {Append("/f"), Sync("/f")}},
       {kEverywhere, "settle.before_sync", {Append("/f"), Sync("/f")}},
       {kEverywhere, "settle.before_unmark", {Append("/f"), Sync("/f")}},
       {kEverywhere, "settle.after_unmark", {Append("/f"), Sync("/f")}},
