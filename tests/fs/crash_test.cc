@@ -322,6 +322,28 @@ TEST_P(Crash, LeavesOldOrNew) {
   }
 }
 
+// A symlink takes no attributes of users: what its owner is to be stands on a stand-in.
+TEST(CrashedStandIn, LeavesTheOldOwner) {
+  WorkDir work(
+      {.kind = Kind::kStack,
+       .populate =
+           [](const std::string& dir) { ASSERT_EQ(symlink("target", (dir + "/s").c_str()), 0); },
+       .options = "xattr_permissions=2"});
+  std::string before = TreeText(work.path());
+  work.Unmount();
+  work.Mount("stand_in.before_rename=kill");
+  Quietly(lchown((work / "s").c_str(), 5, 6));
+  work.AwaitDeath();
+  work.Mount();
+  EXPECT_EQ(TreeText(work.path()), before);
+  EXPECT_EQ(lchown((work / "s").c_str(), 5, 6), 0);
+  work.Remount();
+  EXPECT_EQ(Stat(work / "s").st_uid, 5u);
+  EXPECT_EQ(Stat(work / "s").st_gid, 6u);
+  work.Unmount();
+  EXPECT_TRUE(ListDir(work.work() + "/work").empty());
+}
+
 // A power cut may leave the marker of a stub, and bytes that were written after the data had come.
 TEST(CrashedStub, IsFilledAnewWithTheLowersData) {
   auto populate = [](const std::string& dir) {
