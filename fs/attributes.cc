@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "fs/copy_turn.h"
 #include "fs/dir_stream.h"
 #include "fs/overlay.h"
 #include "fs/patience.h"
@@ -197,6 +198,8 @@ Result<struct stat> Overlay::SetAttr(NodeId node, const AttrChange& change) {
   Need need = !change.size ? Need::kAttributes : *change.size == 0 ? Need::kEmpty : Need::kData;
   TRY(EnsureUpper(inode, need));
   if (change.size && (inode->pending || PartialOf(*inode))) TRY(RequirePatience("truncate"));
+  std::optional<CopyTurn> turn;
+  TRY(HoldStub(inode, turn));
   // Data that comes later may take these away.
   if (change.mode && (*change.mode & (S_ISUID | S_ISGID)) != 0) TRY(AwaitWhole(inode));
   TRY(FaultPoint("setattr.before_change"));

@@ -166,6 +166,18 @@ Result<> Overlay::EnsureUpper(const InodePtr& inode, Need need) {
   return need == Need::kPlaced && begun ? AwaitWhole(inode) : Result<>();
 }
 
+Result<> Overlay::HoldStub(const InodePtr& inode, std::optional<CopyTurn>& turn) {
+  auto is_stub = [&] {
+    MutexLock lock(inode->mu);
+    return inode->data == Data::kStub;
+  };
+  if (!is_stub()) return {};
+  turn.emplace(inodes_, inode);
+  if (!turn->held()) return Fail(kWouldWait, "copy-up");
+  if (!is_stub()) turn.reset();  // its data has come, or is on its way
+  return {};
+}
+
 Result<> Overlay::CopyUpInTurn(const InodePtr& inode, Need need) {
   bool attributes = need == Need::kAttributes || need == Need::kPlaced;
   Data data;
@@ -415,7 +427,10 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
     inode->shown = std::make_unique<struct stat>(shown);
   }
   timespec times[2] = {st.st_atim, st.st_mtim};
-  TRY_ASSIGN(auto capability, FindXattr(at, "security.capability"));
+  std::optional<std::string> capability;  // where it is stored otherwise, it stays there
+  if (upper_->StoredXattrName("security.capability") == "security.capability") {
+    TRY_ASSIGN(capability, FindXattr(at, "security.capability"));
+  }
   ShownCapability while_gone(*inode, std::move(capability));
   if (need == Need::kEmpty) {
     TRY(KeepingXattr(at, "security.capability", [&]() -> Result<> {
@@ -453,7 +468,9 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   if ((st.st_mode & (S_ISUID | S_ISGID)) != 0) TRY(ChangeMode(fd.get(), shown.st_mode & 07777));
   if (futimens(fd.get(), times) != 0) return Errno("copy-up: times");
   if (!filled) {  // the stub stays one: give its blocks back
-    if (EmptyStub(fd.get(), st.st_size)) futimens(fd.get(), times);
+    auto emptied =
+        KeepingXattr(at, "security.capability", [&] { return EmptyStub(fd.get(), st.st_size); });
+    if (emptied) futimens(fd.get(), times);
     return filled;
   }
   bool waits = false;

@@ -122,14 +122,18 @@ class Inode : public std::enable_shared_from_this<Inode> {
   std::atomic<bool> maybe_suid{true};
   // Of the attributes that the kernel asks for at every turn (xattr.cc), those that the file is
   // known not to have; above them a number that changes with each that comes, or comes back.
-  enum Lack : uint32_t { kLacksAccessAcl = 1, kLacksDefaultAcl = 2, kLacksCapability = 4 };
+  enum Lack : uint32_t {
+    kLacksAccessAcl = 1,
+    kLacksDefaultAcl = 2,
+    kLacksCapability = 4,
+    kNextLack = 8,  // one of the number
+  };
   std::atomic<uint32_t> lacks{0};
   // To be called before and after some of them are set, and after they were gone for a while:
   // nobody goes on with what he saw meanwhile.
   void ForgetLacks(uint32_t bits) {
-    constexpr uint32_t kNext = 8;
     uint32_t before = lacks.load();
-    while (!lacks.compare_exchange_weak(before, (before & ~bits) + kNext)) {
+    while (!lacks.compare_exchange_weak(before, (before & ~bits) + kNextLack)) {
     }
   }
   // The last change was the removal of its capabilities.

@@ -1,9 +1,13 @@
 // Names: what an entry of a directory is, and which inode that makes.
 #include <fcntl.h>
 
+#include <optional>
+
+#include "fs/copy_turn.h"
 #include "fs/log.h"
 #include "fs/overlay.h"
 #include "store/base/beneath.h"
+#include "store/base/fault.h"
 
 namespace veneer::fs {
 
@@ -147,8 +151,19 @@ Result<InodePtr> Overlay::InodeOf(const InodePtr& dir, const std::string& name,
 }
 
 // What was read of a stub before its inode was in the table may be out of date, or what a crash
-// left.
+// left. Others may have found the inode since: whoever brings its data begins by emptying it, and
+// this must not.
 Result<> Overlay::SettleStub(const InodePtr& inode) {
+  std::optional<CopyTurn> turn;
+  {
+    const Impatient scope;  // a directory is locked
+    turn.emplace(inodes_, inode);
+  }
+  if (!turn->held()) return {};
+  {
+    MutexLock lock(inode->mu);
+    if (inode->data != Data::kStub) return {};
+  }
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   TRY_ASSIGN(auto mark, upper_->ReadMark(FileAt(fd->get()), markers::kMetacopy));
   if (!mark) {  // the data has come; from now on it comes through this inode
@@ -157,6 +172,7 @@ Result<> Overlay::SettleStub(const InodePtr& inode) {
     return {};
   }
   if (!inode->lower) return {};
+  TRY(FaultPoint("stub.before_settled"));
   TRY_ASSIGN(struct stat below, lower_->Attr(inode->lower));
   struct stat st = {};
   if (fstat(fd->get(), &st) != 0) return Errno("stub");

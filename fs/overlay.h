@@ -274,6 +274,9 @@ class Overlay {
   void FillBatch(const std::vector<InodePtr>& batch);
   // Returns when the file's data is all in the upper, if it is on its way.
   Result<> AwaitWhole(const InodePtr& inode);
+  // Bringing a stub's data takes attributes away and puts them back as they were: where `inode` is
+  // one, `turn` is taken, for changes of its attributes meanwhile. kWouldWait: another has it.
+  Result<> HoldStub(const InodePtr& inode, std::optional<CopyTurn>& turn);
   PartialCopyPtr PartialOf(Inode& inode);
 
   // settle.cc: copies that are durable later.

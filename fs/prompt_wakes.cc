@@ -69,6 +69,7 @@ void PromptWakes::AfterBurst() {
   int64_t began = burst_began_.exchange(now, std::memory_order_relaxed);
   if (std::chrono::nanoseconds(now - began) > kBurstTime) return;
   MutexLock lock(mu_);
+  if (wanted_ || state_ != State::kResting) return;
   wanted_ = true;
   changed_.NotifyAll();
 }

@@ -2,9 +2,12 @@
 // (store/markers.h).
 #include <fcntl.h>
 
+#include <algorithm>
 #include <optional>
 
+#include "fs/copy_turn.h"
 #include "fs/overlay.h"
+#include "store/base/fault.h"
 
 namespace veneer::fs {
 
@@ -41,7 +44,8 @@ Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
     auto value = StoredXattr(inode, name);
     if (value) return ownership_.ShownXattr(name, std::move(*value));
     if (value.error().code() != ENODATA || bit == 0) return value;
-    if (inode->lacks.compare_exchange_strong(lacks, lacks | bit)) return value;
+    bool remembered = inode->lacks.compare_exchange_strong(lacks, lacks | bit);
+    if (remembered || bit != Inode::kLacksCapability) return value;
   }
 }
 
@@ -58,9 +62,22 @@ Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
     TRY_ASSIGN(names, lower_->XattrNames(inode->lower));
   } else {
     TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
-    TRY_ASSIGN(auto stored, fs::ListXattr(FileAt(fd->get())));
-    for (const std::string& name : stored) {
-      if (auto user = upper_->UserXattrName(name)) names.push_back(std::move(*user));
+    // One that is gone for a while, and comes back, is there.
+    bool same = false;
+    while (!same) {
+      const uint32_t lacks = inode->lacks.load();
+      TRY_ASSIGN(auto stored, fs::ListXattr(FileAt(fd->get())));
+      names.clear();
+      for (const std::string& name : stored) {
+        if (auto user = upper_->UserXattrName(name)) names.push_back(std::move(*user));
+      }
+      constexpr const char* kCapability = "security.capability";
+      MutexLock lock(inode->mu);
+      same = inode->shown_capability || (inode->lacks ^ lacks) < Inode::kNextLack;
+      if (inode->shown_capability &&
+          std::find(names.begin(), names.end(), kCapability) == names.end()) {
+        names.emplace_back(kCapability);
+      }
     }
   }
   std::erase_if(names, [this](const std::string& name) { return !CheckXattr(name); });
@@ -72,6 +89,9 @@ Result<> Overlay::ChangeXattr(NodeId node, const Change& change) {
   TRY(RequireUpper());
   TRY_ASSIGN(Passage passage, gate_.Enter());
   TRY(EnsureUpper(inode, Need::kAttributes));
+  std::optional<CopyTurn> turn;
+  TRY(HoldStub(inode, turn));
+  TRY(FaultPoint("setxattr.before_change"));
   TRY_ASSIGN(SharedFd fd, OpenUpper(inode, O_PATH));
   return change(*inode, FileAt(fd->get()));
 }
