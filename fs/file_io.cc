@@ -45,6 +45,11 @@ Result<size_t> ReadCached(int fd, void* buffer, size_t size, uint64_t offset) {
   return done;
 }
 
+Result<size_t> ReadNow(int fd, void* buffer, size_t size, uint64_t offset) {
+  return Impatient::Now() ? ReadCached(fd, buffer, size, offset)
+                          : PreadUpTo(fd, buffer, size, offset);
+}
+
 }  // namespace
 
 // True where a reader whose pages are cached needs nothing of the host: the lower keeps its files.
@@ -205,8 +210,26 @@ Result<size_t> Overlay::Read(HandleId handle, void* buffer, size_t size, uint64_
     TRY(RequirePatience("read"));
     return backing->partial->Read(buffer, size, offset);
   }
-  return Impatient::Now() ? ReadCached(backing->fd.get(), buffer, size, offset)
-                          : PreadUpTo(backing->fd.get(), buffer, size, offset);
+  return ReadNow(backing->fd.get(), buffer, size, offset);
+}
+
+Result<UniqueFd> Overlay::OpenUnopened(NodeId node) {
+  TRY_ASSIGN(InodePtr inode, inodes_.Find(node));
+  if (!read_only() || !S_ISREG(inode->type) || !inode->lower) return Fail(EBADF, "read");
+  return lower_->Open(inode->lower);
+}
+
+Result<size_t> Overlay::ReadUnopened(NodeId node, void* buffer, size_t size, uint64_t offset) {
+  TRY_ASSIGN(UniqueFd fd, OpenUnopened(node));
+  return ReadNow(fd.get(), buffer, size, offset);
+}
+
+Result<uint64_t> Overlay::SeekUnopened(NodeId node, uint64_t offset, int whence) {
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) return Fail(EINVAL, "lseek");
+  TRY_ASSIGN(UniqueFd fd, OpenUnopened(node));
+  off_t found = lseek(fd.get(), static_cast<off_t>(offset), whence);
+  if (found < 0) return Errno("lseek");
+  return static_cast<uint64_t>(found);
 }
 
 Result<size_t> Overlay::Write(HandleId handle, std::string_view data, uint64_t offset,
@@ -231,8 +254,9 @@ Result<size_t> Overlay::Write(HandleId handle, std::string_view data, uint64_t o
 }
 
 Result<> Overlay::Fsync(HandleId id, bool data_only) {
+  if (!upper_) return {};  // ReadUnopened() has no handles
   TRY_ASSIGN(HandlePtr handle, handles_.Find(id));
-  if (!upper_ || upper_->is_volatile() || !handle->inode->has_upper()) return {};
+  if (upper_->is_volatile() || !handle->inode->has_upper()) return {};
   TRY(AwaitWhole(handle->inode));
   bool settles = handle->inode->pending;
   TRY(Settle(handle->inode));

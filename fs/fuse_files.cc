@@ -25,6 +25,10 @@ void DoOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
 }
 
 void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  if (!ServerOf(req).opens_files()) {  // and it asks no more; pages stay valid for ever
+    Send(fuse_reply_err, req, ENOSYS);
+    return;
+  }
   bool changes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
   changes ? MayWait<DoOpen>::Run(req, ino, fi) : DoOpen(req, ino, fi);
 }
@@ -56,11 +60,13 @@ void OnTmpFile(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* f
   });
 }
 
-void OnRead(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* fi) {
+void OnRead(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
     char* buffer = ThreadBuffer(size);
-    TRY_ASSIGN(size_t n,
-               EngineOf(req).Read(HandleOf(fi), buffer, size, static_cast<uint64_t>(offset)));
+    auto from = static_cast<uint64_t>(offset);
+    TRY_ASSIGN(size_t n, ServerOf(req).opens_files()
+                             ? EngineOf(req).Read(HandleOf(fi), buffer, size, from)
+                             : EngineOf(req).ReadUnopened(Node(ino), buffer, size, from));
     Send(fuse_reply_buf, req, buffer, n);
     return {};
   });
@@ -106,10 +112,12 @@ void OnFallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t lengt
   });
 }
 
-void DoSeek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
+void DoSeek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
-    TRY_ASSIGN(uint64_t found,
-               EngineOf(req).Seek(HandleOf(fi), static_cast<uint64_t>(offset), whence));
+    auto from = static_cast<uint64_t>(offset);
+    TRY_ASSIGN(uint64_t found, ServerOf(req).opens_files()
+                                   ? EngineOf(req).Seek(HandleOf(fi), from, whence)
+                                   : EngineOf(req).SeekUnopened(Node(ino), from, whence));
     Send(fuse_reply_lseek, req, static_cast<off_t>(found));
     return {};
   });

@@ -62,6 +62,7 @@ class Server : public FuseServer {
   }
   // False: the kernel does that without us.
   bool opens_directories() const { return opens_directories_; }
+  bool opens_files() const { return config_.opens; }
   // And for the pages it has of the node, of a directory's listing too; changed ones are written
   // before this returns.
   void ForgetPages(NodeId node);

@@ -28,6 +28,7 @@ class FuseServer {
     // ever: the daemon is the only one to change its upper, and lowers do not change at all.
     double timeout = 86400.0 * 30;
     uint32_t max_write = 1 << 20;  // at most this
+    bool opens = true;             // false: read-only engines only, see Overlay::ReadUnopened
     bool uring = true;
     bool prompt_wakes = true;  // prompt_wakes.h
     bool debug = false;

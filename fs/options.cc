@@ -153,6 +153,8 @@ Result<bool> ApplyOwnOption(const std::string& key, const std::string& value, Op
     out.debug = true;
   } else if (key == "no_passthrough") {
     out.passthrough = false;
+  } else if (key == "no_open") {
+    out.opens = false;
   } else if (key == "no_prompt_wakes") {
     out.prompt_wakes = false;
   } else if (key == "uring") {
@@ -406,6 +408,9 @@ std::string UsageText() {
          "  fsname=NAME         what /proc/mounts shows as the source\n"
          "  no_passthrough, no_uring\n"
          "                      without these ways to the data and the kernel\n"
+         "  no_open             read-only mounts: files are opened without asking the daemon;\n"
+         "                      fast for many small files, but pages are not shared between "
+         "mounts\n"
          "  no_prompt_wakes     let idle CPUs sleep also while many requests come\n"
          "  uring               with io_uring also in a mount namespace that may end with the "
          "daemon\n"

@@ -43,6 +43,7 @@ struct Options {
   bool atime = false;
   bool default_permissions = true;
   bool passthrough = true;
+  bool opens = true;  // asked when a file is opened; only read-only mounts do without
   bool prompt_wakes = true;
   RingUse rings = RingUse::kWhereMountsOutliveUs;
   bool foreground = false;

@@ -129,6 +129,10 @@ class Overlay {
 
   // Bytes read; less than `size` only at the end of the file.
   Result<size_t> Read(HandleId handle, void* buffer, size_t size, uint64_t offset);
+  // The same of a file that nobody opened: REQUIRES read_only(), where no copy-up can come between
+  // two reads of one descriptor.
+  Result<size_t> ReadUnopened(NodeId node, void* buffer, size_t size, uint64_t offset);
+  Result<uint64_t> SeekUnopened(NodeId node, uint64_t offset, int whence);
   Result<size_t> Write(HandleId handle, std::string_view data, uint64_t offset,
                        const KillSuid& kill_suidgid = nullptr);
   // Returns when what was written to the file is durable (at once where the mount is volatile).
@@ -368,6 +372,7 @@ class Overlay {
   // `flags` as open(2): what the backing is needed for.
   Result<BackingPtr> OpenBacking(const InodePtr& inode, int flags);
   static bool MayOpenLater(Inode& inode);
+  Result<UniqueFd> OpenUnopened(NodeId node);
   Result<BackingPtr> BackingOf(HandleId handle);
   HandleId NewFile(const InodePtr& inode, int flags, UniqueFd fd);  // `fd`: the upper's, O_RDWR
   Result<BackingPtr> WritableBackingOf(HandleId handle, InodePtr* inode);

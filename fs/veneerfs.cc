@@ -115,6 +115,10 @@ Result<> Run(Options options, int ready_pipe) {
   config.allow_other = options.allow_other;
   config.default_permissions = options.default_permissions;
   config.passthrough = options.passthrough;
+  config.opens = options.opens || !overlay->read_only();
+  if (!options.opens && config.opens) {
+    Log(LogLevel::kWarning, "no_open is for mounts without upperdir: files are opened");
+  }
   config.xattrs = options.xattrs;
   config.acl = options.xattrs && overlay->acl();
   if (options.timeout) config.timeout = *options.timeout;

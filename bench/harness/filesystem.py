@@ -92,8 +92,10 @@ def reading():
     yield from both("mmap read of 64 MiB, lower", large("mapped-read"), quick=False, **shared)
     missing = lambda s: s.seconds("missing", s.inside("usr/bin"), 20000)
     yield Workload("negative lookup of 20,000 names", missing, wanted=(0.8, 0.8), **shared)
+    everywhere = lambda s: s.seconds("missing", s.inside("opt/all"), 20000)
+    yield Workload("the same where ten layers have the directory", everywhere, wanted=(0.8, 0.8), **shared)
     again = lambda s: s.seconds("missing-again", s.inside("usr/bin"), 20000)
-    yield Workload("the same again", again, **shared)
+    yield Workload("negative lookup of 20,000 names, again", again, **shared)
     read_only = {"sharing": "reading", "read_only": True}
     yield from both("walk, read-only", walk(1), quick=False, **read_only)
     yield from both("read everything, read-only", read, (1.0,), (1.0,), quick=False, **read_only)

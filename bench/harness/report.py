@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import statistics
 
 BEGIN = "<!-- begin: written by scripts/bench -->"
@@ -91,11 +92,13 @@ def verdict(title, row):
 
 
 def table(rows, names):
+    """With a column of what is wanted, where these are the targets that it is wanted of."""
     lines = [["", *names, "wanted"]]
     for title, row in rows.items():
         base = base_of(title, row["values"])
         cells = [cell_text(row["values"][n], row["unit"], base) if n in row["values"] else "–" for n in names]
-        lines.append([title, *cells, verdict(title, row)])
+        modes = any("/" in name for name in names)
+        lines.append([title, *cells, "" if modes else verdict(title, row)])
     if not any(line[-1] for line in lines[1:]):
         lines = [line[:-1] for line in lines]
     lines.insert(1, ["---"] * len(lines[0]))
@@ -106,7 +109,7 @@ def sections(data):
     """[(title, rows, columns)]: in the order of the rows."""
     made = {}
     for name, row in data["rows"].items():
-        kind = "Tools" if name.startswith("tool: ") else "Layers" if " layers" in name else "Filesystem"
+        kind = "Tools" if name.startswith("tool: ") else "Layers" if re.search(r" in \d+ layers$", name) else "Filesystem"
         made.setdefault(kind, {})[name] = row
     for kind, rows in made.items():
         names = columns(rows)

@@ -97,6 +97,8 @@ class Rounds:
             os.chmod(folder, 0o755)
             subject = self.subjects[name](name, os.path.join(folder, "s"))
             suited = [w for w in group if subject.kind in w.kinds and (w.suits is None or w.suits(subject))]
+            if subject.mode == "no_open" and not group[0].read_only:
+                return True  # writable mounts do without it
             if not suited:
                 return True
             os.mkdir(subject.folder)

@@ -283,6 +283,38 @@ TEST_P(OpenMode, NewFilesArePassedThroughFromTheStart) {
   EXPECT_EQ(ReadFile(work / "new"), "content");
 }
 
+TEST_P(OpenMode, FilesOfAReadOnlyMountAreReadWithoutOpeningThem) {
+  WorkDir::Setup setup = SetupOf(true);
+  setup.options = "no_open";
+  WorkDir work(setup);
+  OpenFile(work / "f", O_RDONLY).Reset();
+  const control::Stats before = StatsOf(work);
+  UniqueFd file = OpenFile(work / "f", O_RDONLY);
+  EXPECT_EQ(ReadFd(file.get()), std::string(20000, 'a'));
+  EXPECT_EQ(lseek(file.get(), 5, SEEK_HOLE), 20000);
+  EXPECT_EQ(lseek(file.get(), 20000, SEEK_DATA), -1);
+  EXPECT_EQ(fsync(file.get()), 0);
+  void* map = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  EXPECT_EQ(static_cast<const char*>(map)[4095], 'a');
+  munmap(map, 4096);
+  EXPECT_EQ(StatsOf(work).handles, before.handles);
+  EXPECT_EQ(StatsOf(work).passthrough, 0u);
+  EXPECT_EQ(open((work / "f").c_str(), O_RDWR), -1);
+  EXPECT_EQ(errno, EROFS);
+}
+
+TEST_P(OpenMode, WritableMountsOpenTheirFilesWhateverTheOptionsSay) {
+  WorkDir::Setup setup = SetupOf(false);
+  setup.options = "no_open";
+  WorkDir work(setup);
+  const uint64_t none_open = StatsOf(work).handles;
+  UniqueFd file = OpenFile(work / "f", O_RDONLY);
+  EXPECT_EQ(StatsOf(work).handles, none_open + 1);
+  AppendFile(work / "f", "b");
+  EXPECT_EQ(ReadFd(file.get()).back(), 'b');
+}
+
 // The host's file is changed behind the kernel's back: it shows only where the kernel asks again.
 TEST_P(OpenMode, AttributesAreKeptWhileNobodyMayMapTheFile) {
   const bool passes = std::get<1>(GetParam());
