@@ -37,6 +37,12 @@ def base_of(title, row):
     return median_of(row.get(BASE))
 
 
+def peer_of(subject):
+    """What a mode is to be compared with: programs in the same position, where there are any."""
+    _, _, mode = subject.partition("/")
+    return {"unprivileged": "fuse-overlayfs/unprivileged", "no_passthrough+no_uring": "fuse-overlayfs"}.get(mode, BASE)
+
+
 def cell_text(values, unit, base):
     value = median_of(values)
     said = quantity(value, unit)
@@ -53,7 +59,14 @@ def save(figures, about, path):
     for name, row in figures.values.items():
         there = data["rows"].setdefault(name, {"values": {}})
         there["unit"], there["wanted"] = figures.units[name], figures.wanted[name]
-        there["values"].update({s: [round(v, 9) for v in values] for s, values in row.items()})
+        beside = there.setdefault("beside", {})
+        # The usual columns of a row are of one run. One of other modes has peers of its own to be divided by.
+        usual = not there["values"] or any("/" not in s and s.startswith("veneer") for s in row)
+        for subject, values in row.items():
+            if "/" in subject:
+                beside[subject] = median_of(row.get(peer_of(subject)))
+            if usual or "/" in subject:
+                there["values"][subject] = [round(v, 9) for v in values]
     with open(path + ".part", "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1, ensure_ascii=False)
         file.write("\n")
@@ -64,7 +77,12 @@ def save(figures, about, path):
 def load(figures, about):
     """The same of one run, without a file."""
     rows = {
-        name: {"unit": figures.units[name], "wanted": figures.wanted[name], "values": row}
+        name: {
+            "unit": figures.units[name],
+            "wanted": figures.wanted[name],
+            "values": row,
+            "beside": {s: median_of(row.get(peer_of(s))) for s in row if "/" in s},
+        }
         for name, row in figures.values.items()
     }
     return {"about": about, "rows": rows}
@@ -96,8 +114,9 @@ def table(rows, names):
     lines = [["", *names, "wanted"]]
     for title, row in rows.items():
         base = base_of(title, row["values"])
-        cells = [cell_text(row["values"][n], row["unit"], base) if n in row["values"] else "–" for n in names]
         modes = any("/" in name for name in names)
+        bases = {n: row.get("beside", {}).get(n) if "/" in n else base for n in names}
+        cells = [cell_text(row["values"][n], row["unit"], bases[n]) if n in row["values"] else "–" for n in names]
         lines.append([title, *cells, "" if modes else verdict(title, row)])
     if not any(line[-1] for line in lines[1:]):
         lines = [line[:-1] for line in lines]
