@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include <memory>
 
@@ -28,6 +29,45 @@ struct CloseDir {
 // them.
 constexpr int kMaxDepth = 64;
 
+// What is mounted at a directory is not below it. A mount is known by its root where the kernel
+// says so (5.8): one of the same filesystem has the same device.
+Result<bool> IsMountRoot(int fd, dev_t around) {
+  struct statx stx = {};
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) != 0) {
+    return Errno("statx");
+  }
+  if (stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) {
+    return (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  }
+  return makedev(stx.stx_dev_major, stx.stx_dev_minor) != around;
+}
+
+Result<UniqueFd> OpenForRemoval(int dirfd, const std::string& name) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  auto dir = OpenAt(dirfd, name, kFlags);
+  if (!dir && dir.error().code() == EACCES && fchmodat(dirfd, name.c_str(), 0700, 0) == 0) {
+    return OpenAt(dirfd, name, kFlags);
+  }
+  return dir;
+}
+
+// unlinkat(2). Its owner may remove what is in a directory, whatever the directory's mode says now.
+int UnlinkFrom(int dirfd, const std::string& name, int flags) {
+  int r = unlinkat(dirfd, name.c_str(), flags);
+  if (r != 0 && errno == EACCES && fchmod(dirfd, 0700) == 0) {
+    r = unlinkat(dirfd, name.c_str(), flags);
+  }
+  return r;
+}
+
+// Moves a directory. It is itself written to: its "..".
+int MoveUp(int from, const std::string& name, int moved, int top, const std::string& to) {
+  int r = renameat(from, name.c_str(), top, to.c_str());
+  if (r == 0 || errno != EACCES) return r;
+  for (int dir : {from, moved, top}) (void)fchmod(dir, 0700);
+  return renameat(from, name.c_str(), top, to.c_str());
+}
+
 Result<> RemoveChildren(UniqueFd dir, dev_t dev, int top, int depth, uint64_t* moved) {
   std::unique_ptr<DIR, CloseDir> stream(fdopendir(dir.get()));
   if (!stream) return Errno("fdopendir");
@@ -42,28 +82,26 @@ Result<> RemoveChildren(UniqueFd dir, dev_t dev, int top, int depth, uint64_t* m
     std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
     if (entry->d_type != DT_DIR) {
-      if (unlinkat(fd, name.c_str(), 0) == 0 || errno == ENOENT) continue;
+      if (UnlinkFrom(fd, name, 0) == 0 || errno == ENOENT) continue;
       if (errno != EISDIR && errno != EPERM) return Errno("unlink " + name);
     }
-    auto child = OpenAt(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!child) {
-      if (child.error().code() != EACCES || fchmodat(fd, name.c_str(), 0700, 0) != 0) {
-        return std::unexpected(child.error());
-      }
-      child = OpenAt(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      if (!child) return std::unexpected(child.error());
+    auto child = OpenForRemoval(fd, name);
+    if (!child && child.error().code() == EACCES && fchmod(fd, 0700) == 0) {
+      child = OpenForRemoval(fd, name);
     }
-    struct stat st;
-    if (fstat(child->get(), &st) != 0) return Errno("fstat " + name);
-    if (st.st_dev != dev) return Fail(EXDEV, name + " is a mount point");
+    if (!child) {
+      if (child.error().code() == ENOENT) continue;  // somebody else removes it, too
+      return std::unexpected(child.error());
+    }
+    TRY_ASSIGN(bool mounted, IsMountRoot(child->get(), dev));
+    if (mounted) return Fail(EXDEV, name + " is a mount point");
     if (depth >= kMaxDepth) {
       std::string to = ".veneer-deep-" + std::to_string((*moved)++);
-      if (renameat(fd, name.c_str(), top, to.c_str()) != 0) return Errno("rename " + name);
+      if (MoveUp(fd, name, child->get(), top, to) != 0) return Errno("rename " + name);
       continue;
     }
     TRY(RemoveChildren(std::move(*child), dev, top, depth + 1, moved));
-    if (unlinkat(fd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
-      return Errno("rmdir " + name);
+    if (UnlinkFrom(fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT) return Errno("rmdir " + name);
   }
 }
 
@@ -168,11 +206,22 @@ Result<> RemoveTree(int dirfd, const std::string& path) {
     if (unlinkat(dirfd, path.c_str(), 0) != 0 && errno != ENOENT) return Errno("unlink " + path);
     return {};
   }
-  TRY_ASSIGN(UniqueFd dir, OpenAt(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  auto opened = OpenForRemoval(dirfd, path);
+  if (!opened) {
+    if (opened.error().code() == ENOENT) return {};
+    return std::unexpected(opened.error());
+  }
+  UniqueFd dir = std::move(*opened);
+  TRY_ASSIGN(bool mounted, IsMountRoot(dir.get(), st.st_dev));
+  if (mounted) return Fail(EXDEV, path + " is a mount point");
   for (uint64_t moved = 0, before = 1; moved != before;) {  // until a pass moves nothing up
     before = moved;
-    TRY_ASSIGN(UniqueFd again, OpenAt(dir.get(), ".", O_RDONLY | O_DIRECTORY));
-    TRY(RemoveChildren(std::move(again), st.st_dev, dir.get(), 1, &moved));
+    auto again = OpenAt(dir.get(), ".", O_RDONLY | O_DIRECTORY);
+    if (!again && again.error().code() == EACCES && fchmod(dir.get(), 0700) == 0) {
+      again = OpenAt(dir.get(), ".", O_RDONLY | O_DIRECTORY);
+    }
+    if (!again) return std::unexpected(again.error());
+    TRY(RemoveChildren(std::move(*again), st.st_dev, dir.get(), 1, &moved));
   }
   if (unlinkat(dirfd, path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
     return Errno("rmdir " + path);

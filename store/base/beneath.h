@@ -39,7 +39,8 @@ Result<> PwriteAll(int fd, std::string_view data, uint64_t offset);
 Result<std::string> ReadFileAt(int dirfd, const std::string& path, size_t limit);
 
 // Removes `path` and all below it, without following symlinks or crossing into other mounts (EXDEV
-// there). Missing is success.
+// there); directories whose modes forbid it to their owner are given others. Missing is success,
+// and so is what somebody else removes at the same time.
 Result<> RemoveTree(int dirfd, const std::string& path);
 
 Result<struct stat> StatAt(int dirfd, const std::string& path, int flags);  // fstatat(2)

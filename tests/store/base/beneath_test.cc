@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -92,6 +95,52 @@ TEST_F(BeneathTest, RemoveTreeStopsAtMounts) {
   EXPECT_EQ(RemoveTree(fd(), "inside").error().code(), EXDEV);
   EXPECT_TRUE(std::filesystem::exists(path_ + "/inside/mnt/file"));
   umount((path_ + "/inside/mnt").c_str());
+}
+
+TEST_F(BeneathTest, RemoveTreeStopsAtMountsOfTheSameFilesystem) {
+  ASSERT_TRUE(EnsureDir(fd(), "inside/mnt", 0755));
+  ASSERT_TRUE(EnsureDir(fd(), "kept", 0755));
+  ASSERT_TRUE(OpenAt(fd(), "kept/file", O_WRONLY | O_CREAT, 0644));
+  const std::string kept = path_ + "/kept", mnt = path_ + "/inside/mnt";
+  ASSERT_EQ(mount(kept.c_str(), mnt.c_str(), nullptr, MS_BIND, nullptr), 0)
+      << "needs CAP_SYS_ADMIN";
+  EXPECT_EQ(RemoveTree(fd(), "inside").error().code(), EXDEV);
+  EXPECT_EQ(RemoveTree(fd(), "inside/mnt").error().code(), EXDEV);
+  EXPECT_TRUE(std::filesystem::exists(kept + "/file"));
+  umount(mnt.c_str());
+}
+
+TEST_F(BeneathTest, RemoveTreeManagesModesThatForbidItToTheOwner) {
+  ASSERT_EQ(chmod(path_.c_str(), 0755), 0);
+  ASSERT_EQ(fchownat(fd(), "inside", 65534, 65534, 0), 0) << "needs root";
+  pid_t child = fork();
+  if (child == 0) {
+    if (setgid(65534) != 0 || setuid(65534) != 0) _exit(1);
+    const std::string inside = path_ + "/inside";
+    for (const char* mode : {"0555", "0600", "0000", "0300"}) {
+      std::string dir = inside + "/" + mode;
+      // So deep that directories are moved, which their own modes forbid, too.
+      for (int depth = 0; depth < 70; ++depth) {
+        if (mkdir(dir.c_str(), 0755) != 0) _exit(2);
+        dir += "/d";
+      }
+      if (!OpenAt(AT_FDCWD, dir, O_WRONLY | O_CREAT, 0)) _exit(3);
+      auto bits = static_cast<mode_t>(std::stoul(mode, nullptr, 8));
+      for (int depth = 0; depth < 70; ++depth) {
+        dir.resize(dir.rfind('/'));
+        if (chmod(dir.c_str(), bits) != 0) _exit(4);
+      }
+      if (auto removed = RemoveTree(AT_FDCWD, dir); !removed) {
+        std::fprintf(stderr, "%s: %s\n", mode, removed.error().Message().c_str());
+        _exit(5);
+      }
+      if (std::filesystem::exists(dir)) _exit(6);
+    }
+    _exit(0);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0) << "stopped at " << WEXITSTATUS(status);
 }
 
 }  // namespace
