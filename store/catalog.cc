@@ -2,8 +2,12 @@
 
 #include <utility>
 
+#include "store/catalog_rows.h"
+
 namespace veneer {
 namespace {
+
+using rows::IdFrom;
 
 // Each entry brings the schema from version i to i + 1. Entries are never edited once released,
 // only added.
@@ -34,13 +38,19 @@ CREATE TABLE containers(
   created_at INTEGER NOT NULL, config TEXT NOT NULL, mount_path TEXT NOT NULL
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE build_cache(
+  key BLOB PRIMARY KEY, description TEXT NOT NULL, created_at INTEGER NOT NULL, last_used_at INTEGER NOT NULL,
+  uses INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE build_cache_layers(
+  key BLOB NOT NULL REFERENCES build_cache ON DELETE CASCADE, position INTEGER NOT NULL,
+  diff_id BLOB NOT NULL REFERENCES layers, PRIMARY KEY(key, position)
+) WITHOUT ROWID;
+CREATE INDEX build_cache_layers_by_layer ON build_cache_layers(diff_id);
+)sql",
 };
 constexpr int kSchemaVersion = std::size(kMigrations);
-
-template <typename Id>
-Id IdFrom(std::string_view blob) {
-  return blob.size() == Digest::kSize ? Id(Digest::FromBytes(blob.data())) : Id();
-}
 
 LayerRow LayerFrom(const Statement& s) {
   return {IdFrom<DiffId>(s.Text(0)), s.Int(1), s.Int(2), s.Int(3)};
@@ -56,23 +66,6 @@ ContainerRow ContainerFrom(const Statement& s) {
           s.Int(4),
           std::string(s.Text(5)),
           std::string(s.Text(6))};
-}
-
-template <typename From>
-auto AllRows(Statement& s, From from) -> Result<std::vector<decltype(from(s))>> {
-  std::vector<decltype(from(s))> rows;
-  for (;;) {
-    TRY_ASSIGN(bool row, s.Step());
-    if (!row) return rows;
-    rows.push_back(from(s));
-  }
-}
-
-template <typename From>
-auto FirstRow(Statement& s, From from) -> Result<std::optional<decltype(from(s))>> {
-  TRY_ASSIGN(bool row, s.Step());
-  if (!row) return std::nullopt;
-  return from(s);
 }
 
 constexpr const char* kContainerColumns =
@@ -129,12 +122,12 @@ Result<std::optional<LayerRow>> Catalog::FindLayer(const DiffId& id) {
       auto s,
       db_->Prepare("SELECT diff_id, tar_size, content_size, entries FROM layers WHERE diff_id=?"));
   s.BindBlob(id.digest.view());
-  return FirstRow(s, LayerFrom);
+  return rows::First(s, LayerFrom);
 }
 
 Result<std::vector<LayerRow>> Catalog::Layers() {
   TRY_ASSIGN(auto s, db_->Prepare("SELECT diff_id, tar_size, content_size, entries FROM layers"));
-  return AllRows(s, LayerFrom);
+  return rows::All(s, LayerFrom);
 }
 
 Result<> Catalog::DeleteLayer(const DiffId& id) {
@@ -161,7 +154,7 @@ Result<std::optional<BlobRow>> Catalog::FindBlob(const Digest& digest) {
       db_->Prepare(
           "SELECT digest, size, diff_id, compression, media_type FROM blobs WHERE digest=?"));
   s.BindBlob(digest.view());
-  return FirstRow(s, [](const Statement& r) {
+  return rows::First(s, [](const Statement& r) {
     return BlobRow{IdFrom<Digest>(r.Text(0)), r.Int(1), IdFrom<DiffId>(r.Text(2)),
                    std::string(r.Text(3)), std::string(r.Text(4))};
   });
@@ -186,27 +179,27 @@ Result<> Catalog::PutImage(const ImageRow& row, const std::vector<DiffId>& layer
 Result<std::optional<ImageRow>> Catalog::FindImage(const ImageId& id) {
   TRY_ASSIGN(auto s, db_->Prepare("SELECT id, config, loaded_at FROM images WHERE id=?"));
   s.BindBlob(id.digest.view());
-  return FirstRow(s, ImageFrom);
+  return rows::First(s, ImageFrom);
 }
 
 Result<std::vector<ImageRow>> Catalog::Images() {
   TRY_ASSIGN(auto s,
              db_->Prepare("SELECT id, config, loaded_at FROM images ORDER BY loaded_at DESC, id"));
-  return AllRows(s, ImageFrom);
+  return rows::All(s, ImageFrom);
 }
 
 Result<std::vector<ImageId>> Catalog::ImagesByPrefix(std::string_view hex_prefix) {
   TRY_ASSIGN(auto s,
              db_->Prepare("SELECT id FROM images WHERE substr(lower(hex(id)), 1, ?)=? LIMIT 3"));
   s.Bind(static_cast<int64_t>(hex_prefix.size())).Bind(hex_prefix);
-  return AllRows(s, [](const Statement& r) { return IdFrom<ImageId>(r.Text(0)); });
+  return rows::All(s, [](const Statement& r) { return IdFrom<ImageId>(r.Text(0)); });
 }
 
 Result<std::vector<DiffId>> Catalog::ImageLayers(const ImageId& id) {
   TRY_ASSIGN(auto s,
              db_->Prepare("SELECT diff_id FROM image_layers WHERE image=? ORDER BY position"));
   s.BindBlob(id.digest.view());
-  return AllRows(s, [](const Statement& r) { return IdFrom<DiffId>(r.Text(0)); });
+  return rows::All(s, [](const Statement& r) { return IdFrom<DiffId>(r.Text(0)); });
 }
 
 Result<> Catalog::DeleteImage(const ImageId& id) {
@@ -227,7 +220,7 @@ Result<std::vector<ManifestRow>> Catalog::Manifests(const ImageId& id) {
   TRY_ASSIGN(auto s,
              db_->Prepare("SELECT digest, image, media_type, raw FROM manifests WHERE image=?"));
   s.BindBlob(id.digest.view());
-  return AllRows(s, [](const Statement& r) {
+  return rows::All(s, [](const Statement& r) {
     return ManifestRow{IdFrom<Digest>(r.Text(0)), IdFrom<ImageId>(r.Text(1)),
                        std::string(r.Text(2)), std::string(r.Text(3))};
   });
@@ -244,7 +237,7 @@ Result<> Catalog::SetReference(const std::string& name, const ImageId& image) {
 Result<std::optional<ImageId>> Catalog::FindReference(const std::string& name) {
   TRY_ASSIGN(auto s, db_->Prepare("SELECT image FROM refs WHERE name=?"));
   s.Bind(name);
-  return FirstRow(s, [](const Statement& r) { return IdFrom<ImageId>(r.Text(0)); });
+  return rows::First(s, [](const Statement& r) { return IdFrom<ImageId>(r.Text(0)); });
 }
 
 Result<bool> Catalog::DeleteReference(const std::string& name) {
@@ -255,7 +248,7 @@ Result<bool> Catalog::DeleteReference(const std::string& name) {
 
 Result<std::vector<ReferenceRow>> Catalog::References() {
   TRY_ASSIGN(auto s, db_->Prepare("SELECT name, image FROM refs ORDER BY name"));
-  return AllRows(s, [](const Statement& r) {
+  return rows::All(s, [](const Statement& r) {
     return ReferenceRow{std::string(r.Text(0)), IdFrom<ImageId>(r.Text(1))};
   });
 }
@@ -263,7 +256,7 @@ Result<std::vector<ReferenceRow>> Catalog::References() {
 Result<std::vector<std::string>> Catalog::ReferencesTo(const ImageId& image) {
   TRY_ASSIGN(auto s, db_->Prepare("SELECT name FROM refs WHERE image=? ORDER BY name"));
   s.BindBlob(image.digest.view());
-  return AllRows(s, [](const Statement& r) { return std::string(r.Text(0)); });
+  return rows::All(s, [](const Statement& r) { return std::string(r.Text(0)); });
 }
 
 Result<> Catalog::AddContainer(const ContainerRow& row) {
@@ -281,19 +274,19 @@ Result<> Catalog::AddContainer(const ContainerRow& row) {
 Result<std::optional<ContainerRow>> Catalog::FindContainerByName(const std::string& name) {
   TRY_ASSIGN(auto s, db_->Prepare(std::string(kContainerColumns) + "WHERE name=?"));
   s.Bind(name);
-  return FirstRow(s, ContainerFrom);
+  return rows::First(s, ContainerFrom);
 }
 
 Result<std::vector<ContainerRow>> Catalog::ContainersByPrefix(std::string_view id_prefix) {
   TRY_ASSIGN(auto s,
              db_->Prepare(std::string(kContainerColumns) + "WHERE substr(id, 1, ?)=? LIMIT 3"));
   s.Bind(static_cast<int64_t>(id_prefix.size())).Bind(id_prefix);
-  return AllRows(s, ContainerFrom);
+  return rows::All(s, ContainerFrom);
 }
 
 Result<std::vector<ContainerRow>> Catalog::Containers() {
   TRY_ASSIGN(auto s, db_->Prepare(std::string(kContainerColumns) + "ORDER BY created_at DESC, id"));
-  return AllRows(s, ContainerFrom);
+  return rows::All(s, ContainerFrom);
 }
 
 Result<> Catalog::SetContainerMount(const std::string& id, const std::string& path) {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,16 @@ struct ReferenceRow {
   ImageId image;
 };
 
+// What a step of a build led to (docs/store-layout.md "Build cache").
+struct BuildRecord {
+  Digest key;                  // of all that the step depended on
+  std::vector<DiffId> layers;  // of the whole chain it led to, lowest first
+  std::string description;     // "RUN make"
+  int64_t created_at = 0;      // seconds since the epoch
+  int64_t last_used_at = 0;
+  int64_t uses = 0;
+};
+
 class Catalog {
  public:
   // Opens or creates `path` and migrates it forward. EPROTO: made by a newer version.
@@ -107,6 +118,19 @@ class Catalog {
   Result<std::vector<ContainerRow>> Containers();  // newest first
   Result<> SetContainerMount(const std::string& id, const std::string& path);
   Result<> DeleteContainer(const std::string& id);
+
+  // Build records. Put replaces what stands under the key; its layers must exist. REQUIRES: a
+  // WorkLease is held, or a sweep may remove the layers meanwhile.
+  Result<> PutBuildRecord(const BuildRecord& row);
+  Result<std::optional<BuildRecord>> FindBuildRecord(const Digest& key);
+  Result<std::vector<BuildRecord>> BuildRecords();  // the most recently used first
+  Result<> DeleteBuildRecord(const Digest& key);
+  // One use more of each, at `now`; records that are gone are left out. Does not wait for the disk:
+  // what a crash may lose is a count.
+  Result<> UseBuildRecords(std::span<const Digest> keys, int64_t now);
+  Result<> UseBuildRecord(const Digest& key, int64_t now) {
+    return UseBuildRecords({&key, 1}, now);
+  }
 
   // SQLite's own check; EBADMSG with its first complaint.
   Result<> IntegrityCheck();

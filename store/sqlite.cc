@@ -123,6 +123,7 @@ Result<Statement> Database::Prepare(std::string_view sql) {
 }
 
 int64_t Database::Changes() const { return sqlite3_changes64(db_); }
+bool Database::InTransaction() const { return sqlite3_get_autocommit(db_) == 0; }
 
 Result<Transaction> Transaction::Begin(Database& db) {
   TRY(db.Exec("BEGIN IMMEDIATE"));

@@ -60,6 +60,7 @@ class Database {
   Result<> Exec(const std::string& sql);
   Result<Statement> Prepare(std::string_view sql);
   int64_t Changes() const;  // rows changed by the last statement
+  bool InTransaction() const;
 
  private:
   explicit Database(sqlite3* db) : db_(db) {}

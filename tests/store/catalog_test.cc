@@ -43,6 +43,68 @@ TEST_F(CatalogTest, RefusesANewerSchema) {
   EXPECT_THAT(opened.error().Message(), ::testing::HasSubstr("newer veneer"));
 }
 
+// The schema as the first release made it. Not to be edited.
+constexpr const char* kVersion1 = R"sql(
+CREATE TABLE layers(
+  diff_id BLOB PRIMARY KEY, tar_size INTEGER NOT NULL, content_size INTEGER NOT NULL, entries INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE blobs(
+  digest BLOB PRIMARY KEY, size INTEGER NOT NULL, diff_id BLOB NOT NULL REFERENCES layers ON DELETE CASCADE,
+  compression TEXT NOT NULL, media_type TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX blobs_by_layer ON blobs(diff_id);
+CREATE TABLE images(id BLOB PRIMARY KEY, config BLOB NOT NULL, loaded_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE image_layers(
+  image BLOB NOT NULL REFERENCES images ON DELETE CASCADE, position INTEGER NOT NULL,
+  diff_id BLOB NOT NULL REFERENCES layers, PRIMARY KEY(image, position)
+) WITHOUT ROWID;
+CREATE INDEX image_layers_by_layer ON image_layers(diff_id);
+CREATE TABLE manifests(
+  digest BLOB NOT NULL, image BLOB NOT NULL REFERENCES images ON DELETE CASCADE, media_type TEXT NOT NULL,
+  raw BLOB NOT NULL, PRIMARY KEY(digest, image)
+) WITHOUT ROWID;
+CREATE TABLE refs(name TEXT PRIMARY KEY, image BLOB NOT NULL REFERENCES images ON DELETE CASCADE) WITHOUT ROWID;
+CREATE INDEX refs_by_image ON refs(image);
+CREATE TABLE containers(
+  id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image BLOB NOT NULL REFERENCES images, image_name TEXT NOT NULL,
+  created_at INTEGER NOT NULL, config TEXT NOT NULL, mount_path TEXT NOT NULL
+) WITHOUT ROWID;
+INSERT INTO layers VALUES(x'0000000000000000000000000000000000000000000000000000000000000007', 10, 5, 2);
+INSERT INTO images VALUES(x'0000000000000000000000000000000000000000000000000000000000000009', 'config', 7);
+INSERT INTO image_layers VALUES(x'0000000000000000000000000000000000000000000000000000000000000009', 0, x'0000000000000000000000000000000000000000000000000000000000000007');
+INSERT INTO refs VALUES('docker.io/library/a:1', x'0000000000000000000000000000000000000000000000000000000000000009');
+INSERT INTO containers VALUES('c', 'web', x'0000000000000000000000000000000000000000000000000000000000000009', 'a:1', 8, '{}', '');
+PRAGMA user_version=1;
+)sql";
+
+TEST_F(CatalogTest, MigratesADatabaseOfTheFirstVersion) {
+  store_.reset();
+  for (const char* suffix : {"", "-wal", "-shm"}) unlink((PathOf("veneer.db") + suffix).c_str());
+  {
+    ASSERT_OK(Must(Database::Open(PathOf("veneer.db")))->Exec(kVersion1));
+  }
+  Reopen();
+  std::string bytes(32, '\0');
+  bytes.back() = 7;
+  DiffId layer(Digest::FromBytes(bytes.data()));
+  bytes.back() = 9;
+  ImageId image(Digest::FromBytes(bytes.data()));
+  auto row = Must(catalog().FindLayer(layer));
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->content_size, 5);
+  EXPECT_EQ(Must(catalog().FindReference("docker.io/library/a:1")), image);
+  EXPECT_THAT(Must(catalog().ImageLayers(image)), ::testing::ElementsAre(layer));
+  auto container = Must(catalog().FindContainerByName("web"));
+  ASSERT_TRUE(container);
+  EXPECT_EQ(container->image_name, "a:1");
+  EXPECT_OK(catalog().PutBuildRecord({.key = Digest::Of("k"), .layers = {layer}}));
+  store_.reset();
+  auto db = Must(Database::Open(PathOf("veneer.db")));
+  auto version = Must(db->Prepare("PRAGMA user_version"));
+  ASSERT_TRUE(Must(version.Step()));
+  EXPECT_EQ(version.Int(0), kCatalogSchemaVersion);
+}
+
 TEST_F(CatalogTest, RefusesAFileThatIsNoDatabase) {
   store_.reset();
   for (const char* suffix : {"", "-wal", "-shm"}) unlink((PathOf("veneer.db") + suffix).c_str());
@@ -120,6 +182,65 @@ TEST_F(CatalogTest, AnImageOfAContainerCannotBeDeleted) {
   ASSERT_OK(catalog().PutImage(Image("i"), {}));
   ASSERT_OK(catalog().AddContainer({.id = "c", .name = "web", .image = Image("i").id}));
   EXPECT_FALSE(catalog().DeleteImage(Image("i").id));
+}
+
+TEST_F(CatalogTest, ABuildRecordKeepsItsChain) {
+  ASSERT_OK(catalog().PutLayer(Layer("a")));
+  ASSERT_OK(catalog().PutLayer(Layer("b")));
+  const std::vector<DiffId> chain = {Layer("b").diff_id, Layer("a").diff_id, Layer("b").diff_id};
+  ASSERT_OK(catalog().PutBuildRecord({.key = Digest::Of("k"),
+                                      .layers = chain,
+                                      .description = "RUN make",
+                                      .created_at = 11,
+                                      .last_used_at = 12,
+                                      .uses = 3}));
+  ASSERT_OK(catalog().PutBuildRecord({.key = Digest::Of("none")}));
+  Reopen();
+  auto found = Must(catalog().FindBuildRecord(Digest::Of("k")));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->layers, chain);
+  EXPECT_EQ(found->description, "RUN make");
+  EXPECT_EQ(found->created_at, 11);
+  EXPECT_EQ(found->last_used_at, 12);
+  EXPECT_EQ(found->uses, 3);
+  EXPECT_TRUE(Must(catalog().FindBuildRecord(Digest::Of("none")))->layers.empty());
+  EXPECT_FALSE(Must(catalog().FindBuildRecord(Digest::Of("unknown"))));
+
+  // Another result takes the place of the first.
+  ASSERT_OK(catalog().PutBuildRecord({.key = Digest::Of("k"), .layers = {chain[1]}}));
+  found = Must(catalog().FindBuildRecord(Digest::Of("k")));
+  EXPECT_THAT(found->layers, ::testing::ElementsAre(chain[1]));
+  ASSERT_OK(catalog().DeleteBuildRecord(Digest::Of("k")));
+  EXPECT_FALSE(Must(catalog().FindBuildRecord(Digest::Of("k"))));
+  EXPECT_EQ(Must(catalog().BuildRecords()).size(), 1u);
+  EXPECT_OK(catalog().DeleteLayer(chain[1]));
+}
+
+TEST_F(CatalogTest, ABuildRecordNeedsItsLayers) {
+  ASSERT_OK(catalog().PutLayer(Layer("l")));
+  const std::vector<DiffId> chain = {Layer("l").diff_id, Layer("unknown").diff_id};
+  EXPECT_FALSE(catalog().PutBuildRecord({.key = Digest::Of("k"), .layers = chain}));
+  EXPECT_FALSE(Must(catalog().FindBuildRecord(Digest::Of("k")))) << "half a record";
+  ASSERT_OK(catalog().PutBuildRecord({.key = Digest::Of("k"), .layers = {chain[0]}}));
+  EXPECT_FALSE(catalog().DeleteLayer(chain[0]));
+}
+
+TEST_F(CatalogTest, UsesOfBuildRecordsAreCounted) {
+  for (const char* key : {"a", "b", "c"}) {
+    ASSERT_OK(catalog().PutBuildRecord({.key = Digest::Of(key), .last_used_at = 10, .uses = 1}));
+  }
+  const Digest used[] = {Digest::Of("b"), Digest::Of("gone"), Digest::Of("a")};
+  ASSERT_OK(catalog().UseBuildRecords(used, 20));
+  ASSERT_OK(catalog().InTransaction([&] { return catalog().UseBuildRecord(used[0], 30); }));
+  auto records = Must(catalog().BuildRecords());
+  ASSERT_EQ(records.size(), 3u);
+  EXPECT_EQ(records[0].key, Digest::Of("b")) << "the most recently used first";
+  EXPECT_EQ(records[0].uses, 3);
+  EXPECT_EQ(records[0].last_used_at, 30);
+  EXPECT_EQ(records[1].key, Digest::Of("a"));
+  EXPECT_EQ(records[1].uses, 2);
+  EXPECT_EQ(records[2].uses, 1);
+  EXPECT_EQ(records[2].last_used_at, 10);
 }
 
 TEST_F(CatalogTest, AFailedTransactionLeavesNothing) {
