@@ -110,8 +110,10 @@ IngestSession::~IngestSession() {
   (void)RemoveTree(store_.root_fd(), name_);
 }
 
-Result<std::string> IngestSession::NewLayerFolder() {
-  std::string folder = "layer-" + std::to_string(folders_++);
+std::string IngestSession::path() const { return store_.path() + "/" + name_; }
+
+Result<std::string> IngestSession::NewFolder(const std::string& kind) {
+  std::string folder = kind + "-" + std::to_string(folders_++);
   if (mkdirat(dir_.get(), folder.c_str(), 0700) != 0) return Errno("mkdir " + folder);
   return folder;
 }

@@ -40,8 +40,10 @@ class IngestSession {
   Store& store() { return store_; }
   ObjectStaging& objects() { return *objects_; }
   int dir_fd() const { return dir_.get(); }
-  // A fresh folder for a layer's `tree` and `recipe`; its name.
-  Result<std::string> NewLayerFolder();
+  std::string path() const;  // of its folder, absolute
+  // A fresh folder in it, for a layer's `tree` and `recipe` or for whatever `kind` says; its name.
+  Result<std::string> NewFolder(const std::string& kind);
+  Result<std::string> NewLayerFolder() { return NewFolder("layer"); }
 
   // Makes objects and layers durable, then commits one transaction that records the layers and runs
   // `record` (which may use the catalogue). Layers that exist already are skipped.

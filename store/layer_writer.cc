@@ -44,12 +44,13 @@ struct LayerWriter::Split {
   Payload payload{*this};
 };
 
-LayerWriter::LayerWriter(IngestSession& session)
-    : session_(session), split_(std::make_unique<Split>()) {}
+LayerWriter::LayerWriter(IngestSession& session, LayerWriterOptions options)
+    : session_(session), options_(options), split_(std::make_unique<Split>()) {}
 LayerWriter::~LayerWriter() = default;
 
-Result<std::unique_ptr<LayerWriter>> LayerWriter::Create(IngestSession& session) {
-  std::unique_ptr<LayerWriter> w(new LayerWriter(session));
+Result<std::unique_ptr<LayerWriter>> LayerWriter::Create(IngestSession& session,
+                                                         LayerWriterOptions options) {
+  std::unique_ptr<LayerWriter> w(new LayerWriter(session, options));
   TRY_ASSIGN(w->folder_, session.NewLayerFolder());
   TRY_ASSIGN(w->recipe_fd_,
              OpenAt(session.dir_fd(), w->folder_ + "/recipe", O_RDWR | O_CREAT | O_EXCL, 0600));
@@ -60,6 +61,18 @@ Result<std::unique_ptr<LayerWriter>> LayerWriter::Create(IngestSession& session)
   TRY_ASSIGN(w->builder_, tree::LayerTreeBuilder::Create(session.dir_fd()));
   TRY_ASSIGN(w->tar_, CanonicalTarWriter::Create(w->split_->literal, w->split_->payload));
   return w;
+}
+
+// The attributes as the layer has them.
+tree::Attributes LayerWriter::Recorded(const tree::Attributes& attr) const {
+  tree::Attributes recorded = attr;
+  if (options_.latest_mtime &&
+      (attr.mtime_sec > *options_.latest_mtime ||
+       (attr.mtime_sec == *options_.latest_mtime && attr.mtime_nsec > 0))) {
+    recorded.mtime_sec = *options_.latest_mtime;
+    recorded.mtime_nsec = 0;
+  }
+  return recorded;
 }
 
 // Whiteouts and opaque markers are empty files with a name (OCI image-spec, layer.md "Whiteouts").
@@ -81,7 +94,7 @@ Result<> LayerWriter::Add(const UpperChange& change,
   }
   TarEntry entry;
   entry.path = change.path.empty() ? "./" : change.path;
-  entry.attr = change.attr;
+  entry.attr = Recorded(change.attr);
   entry.link_target = change.link_target;
   entry.xattrs = change.xattrs;
   if (!change.hard_link.empty()) {
@@ -96,7 +109,7 @@ Result<> LayerWriter::Add(const UpperChange& change,
     auto added = AddContent(change, on_bytes, object);
     if (!added) return std::unexpected(added.error().Within("'/" + change.path + "'"));
   }
-  TRY(builder_->Add(change.path, change.attr, object, change.link_target, change.xattrs));
+  TRY(builder_->Add(change.path, entry.attr, object, change.link_target, change.xattrs));
   if (change.opaque) {
     TRY(AddMarker(change.path + "/" + std::string(markers::kAufsOpaque)));
     TRY(builder_->SetOpaque(change.path));
@@ -127,7 +140,7 @@ Result<> LayerWriter::AddContent(const UpperChange& change,
     }
   } else {
     TRY_ASSIGN(UniqueFd fd, change.open());
-    TRY_ASSIGN(object, session_.objects().AddFile(fd.get(), size, tee));
+    TRY_ASSIGN(object, session_.objects().AddFile(fd.get(), size, tee, options_.own_files));
   }
   content_size_ += static_cast<int64_t>(size);
   return recipe_->Payload(object, size, {{0, size}});

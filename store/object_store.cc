@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
 #include "store/directory.h"
+#include "store/own_file.h"
 
 namespace veneer {
 namespace {
@@ -187,18 +189,24 @@ Result<bool> ObjectStaging::LinkNew(const Content& content) {
 }
 
 Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
-                                        const std::function<Result<>(std::string_view)>& tee) {
+                                        const std::function<Result<>(std::string_view)>& tee,
+                                        bool own) {
   Begin();
   int from = fd;
-  bool cloned = false;
+  bool is_there = false;  // `spill_` has the content, which is only hashed
+  std::optional<OwnFile> kept;
   if (size > kMaxBuffered) {
     TRY_ASSIGN(spill_, NewFile());
     // Cloned first and read from the clone: what is hashed is what is kept, whatever happens to the
     // file meanwhile.
     if (ioctl(spill_.get(), FICLONE, fd) == 0) {
-      cloned = true;
+      is_there = true;
       if (ftruncate(spill_.get(), static_cast<off_t>(size)) != 0) return Errno("ftruncate");
       from = spill_.get();
+    } else if (own && (kept = OwnFile::Begin(fd, size))) {
+      is_there = true;
+      spill_.Reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+      if (!spill_) return Errno("dup");
     }
   }
   std::unique_ptr<char[]> piece(new char[std::min<uint64_t>(kReadPiece, size)]);
@@ -208,7 +216,7 @@ Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
     std::fill(piece.get() + got, piece.get() + want, '\0');
     std::string_view data(piece.get(), want);
     TRY(tee(data));
-    if (cloned) {
+    if (is_there) {
       hash_.Update(data);
       end_ = at + want;
     } else if (size > kMaxBuffered && data.find_first_not_of('\0') == data.npos) {
@@ -218,6 +226,7 @@ Result<ObjectId> ObjectStaging::AddFile(int fd, uint64_t size,
     }
     at += want;
   }
+  if (kept) TRY(kept->Finish(kObjectMode));
   return Finish(size);
 }
 

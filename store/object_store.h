@@ -55,9 +55,11 @@ class ObjectStaging {
   Result<ObjectId> Finish(uint64_t size);  // `size`: the whole length, holes at the end included
 
   // The content of `fd` from 0 to `size`, cloned where the filesystem can (FICLONE), else copied;
-  // each piece also goes to `tee` in order. A file that got shorter meanwhile reads as zeros.
+  // each piece also goes to `tee` in order. A file that got shorter meanwhile reads as zeros. With
+  // `own` the file is ours, below the ingest directory, and nobody's later: where it cannot be
+  // cloned it may become the object itself (store/own_file.h).
   Result<ObjectId> AddFile(int fd, uint64_t size,
-                           const std::function<Result<>(std::string_view)>& tee);
+                           const std::function<Result<>(std::string_view)>& tee, bool own = false);
 
   // To publish is three steps, for which all is done with one SyncSet:
   Result<> AddContents(SyncSet& set);  // 1. what is staged is to be durable first,

@@ -28,7 +28,9 @@ struct StepLayerOptions {
   std::function<void(uint64_t)> on_bytes;  // content bytes read; may be empty
 };
 
-// The layer of what `upper_fd` changes of `chain`. REQUIRES: nobody writes to the upper any more.
+// The layer of what `upper_fd` changes of `chain`. Large files of the upper may become objects as
+// they are, so it is of no use afterwards. REQUIRES: the upper is one of this session's, and nobody
+// writes to it any more (its daemon has let go of it).
 Result<StagedLayer> StageUpper(IngestSession& session, int upper_fd, const tree::MergedTree& chain,
                                const StepLayerOptions& options);
 
