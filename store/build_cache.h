@@ -2,28 +2,31 @@
 //
 // Records live in the catalogue (docs/store-layout.md "Build cache"), together with the layers they
 // lead to: a sweep keeps these as it keeps those of images. Directories of `RUN
-// --mount=type=cache` are folders of `cache-mounts/`, which have no rows. Not thread-safe, as the
+// --mount=type=cache` (store/cache_mount.h) belong to the cache, too. Not thread-safe, as the
 // store.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "store/base/digest.h"
 #include "store/base/result.h"
+#include "store/cache_mount.h"
 #include "store/store.h"
 
 namespace veneer {
 
 // What `builder prune` may take.
 struct BuildCachePrune {
-  // Only records and cache mounts that were not used for this many seconds.
+  // Only records and cache mounts that were not used for this many seconds. A record was used when
+  // one that builds upon it was.
   std::optional<int64_t> unused_for;
-  // Stop once the cache takes no more than this many bytes; the longest unused go first.
+  // Stop once the cache takes no more than this many bytes; the longest unused go first. What an
+  // image has, too, takes none, and stays.
   std::optional<uint64_t> keep_bytes;
+  // Leave records alone whose layer an image has, too: removing them frees nothing.
+  bool keep_shared = false;
   // Empty: any kind. Else those of "regular" (records), "exec.cachemount" (cache mounts).
   std::string type;
   // Empty: any. Else the record's hexadecimal key, or a prefix of it.
@@ -38,7 +41,8 @@ struct BuildCacheEntry {
   int64_t created_at = 0;   // seconds since the epoch
   int64_t last_used_at = 0;
   int64_t uses = 0;
-  uint64_t bytes = 0;   // of its own layer, on disk; of a cache mount all that is in it
+  uint64_t bytes = 0;   // on disk, of its own (the topmost) layer, whoever shares it; of a cache
+                        // mount all that is in it
   bool in_use = false;  // a build that runs has the cache mount
   bool shared = false;  // an image has its layer too: removing it frees nothing
 };
@@ -48,28 +52,11 @@ Result<std::vector<BuildCacheEntry>> BuildCacheEntries(Store& store);
 
 struct BuildCachePruned {
   std::vector<BuildCacheEntry> removed;
-  uint64_t bytes = 0;  // freed on disk, by a sweep
+  uint64_t bytes = 0;  // freed on disk, by the sweep too
 };
-// Removes records and cache mounts, then sweeps. What a build in progress uses stays.
+// Removes records and cache mounts, then sweeps, which waits for builds in progress; what they use
+// stays.
 // REQUIRES: this process holds no WorkLease.
 Result<BuildCachePruned> PruneBuildCache(Store& store, const BuildCachePrune& what);
-
-// A directory of `RUN --mount=type=cache`, for as long as one step uses it.
-class CacheMount {
- public:
-  enum class Sharing { kShared, kPrivate, kLocked };
-  // The directory of `id`, made with `fill` when it is new (given its path; may be empty).
-  // kLocked waits for others to be done, asking `give_up` now and then; kPrivate takes another
-  // directory when this one is in use. Errors: ECANCELED.
-  static Result<CacheMount> Open(Store& store, const std::string& id, Sharing sharing,
-                                 const std::function<Result<>(const std::string& path)>& fill,
-                                 const std::function<bool()>& give_up);
-  const std::string& path() const { return path_; }  // absolute
-
- private:
-  CacheMount() = default;
-  std::string path_;
-  UniqueFd lock_;  // flocked: shared, or exclusive
-};
 
 }  // namespace veneer

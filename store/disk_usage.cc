@@ -12,12 +12,15 @@
 namespace veneer {
 namespace {
 
+// What is gone, or what nobody lets us look into.
+bool IsLeftOut(const Error& error) { return error.code() == ENOENT || error.code() == EACCES; }
+
 class Walk {
  public:
   Result<uint64_t> Visit(int dirfd, const std::string& path) {
     auto found = StatAt(dirfd, path, AT_SYMLINK_NOFOLLOW);
     if (!found) {
-      if (found.error().code() == ENOENT) return uint64_t{0};
+      if (IsLeftOut(found.error())) return uint64_t{0};
       return std::unexpected(found.error());
     }
     const struct stat& st = *found;
@@ -29,7 +32,7 @@ class Walk {
     if (!S_ISDIR(st.st_mode)) return bytes;
     auto dir = OpenAt(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!dir) {
-      if (dir.error().code() == ENOENT) return bytes;
+      if (IsLeftOut(dir.error())) return bytes;
       return std::unexpected(dir.error());
     }
     TRY_ASSIGN(auto names, ListDirectory(dir->get(), "."));

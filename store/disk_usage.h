@@ -10,7 +10,7 @@ namespace veneer {
 
 // Bytes allocated (st_blocks) for `path` below `dirfd` and, if it is a directory, all below it, on
 // the same filesystem; a file with several names counts once. A missing path is 0. What disappears
-// meanwhile is left out.
+// meanwhile is left out, and so is what is in directories that may not be read.
 Result<uint64_t> AllocatedBytes(int dirfd, const std::string& path);
 
 }  // namespace veneer

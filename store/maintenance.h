@@ -16,14 +16,16 @@ struct SweepReport {
   uint64_t layers = 0;
   uint64_t objects = 0;
   uint64_t chains = 0;
-  uint64_t staging = 0;     // leftover ingest directories
-  uint64_t containers = 0;  // folders of containers that are in no row
-  uint64_t bytes = 0;       // freed on disk, by st_blocks
+  uint64_t staging = 0;        // leftover ingest directories
+  uint64_t containers = 0;     // folders of containers that are in no row
+  uint64_t build_records = 0;  // of the build cache, with a layer that cannot be read
+  uint64_t bytes = 0;          // freed on disk, by st_blocks
 };
 
-// Removes everything no image, container or living mount reaches: layers without an image (rows,
-// then files), their objects, merged trees of chains that are no image's (nor the base of one's),
-// leftover staging, folders of containers without a row. Takes the WorkLease exclusively: waits for
+// Removes everything no image, container, build record or living mount reaches: layers without one
+// (rows, then files), their objects, merged trees of chains that are none's (nor the base of
+// one's), leftover staging and what is still mounted in it, folders of containers without a row.
+// Build records whose layers cannot be read go, too. Takes the WorkLease exclusively: waits for
 // other processes' loads and commits. Killed at any moment, a later sweep finishes the work. A
 // layer whose recipe or tree is damaged is EBADMSG, and no object is removed: nobody can tell which
 // ones it needs. REQUIRES (both sweeps): this process holds no WorkLease.
@@ -51,6 +53,9 @@ struct Usage {
   uint64_t image_bytes = 0;  // on disk: objects, trees and recipes that images reach, each once
   uint64_t reclaimable_bytes = 0;  // of these, what only images without containers reach
   uint64_t container_bytes = 0;    // uppers, on disk
+  uint64_t build_records = 0, cache_mounts = 0, active_cache_mounts = 0;
+  uint64_t build_cache_bytes = 0;  // on disk: what build records reach and no image, cache mounts
+  uint64_t build_cache_reclaimable_bytes = 0;  // of these, all but cache mounts in use
   uint64_t objects = 0;
   uint64_t object_bytes = 0;         // on disk, each object once
   uint64_t layer_content_bytes = 0;  // what the layers' files would take with one copy per layer

@@ -87,8 +87,8 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
                    EINVAL);
   }
   std::unique_ptr<Store> store(new Store(absolute, std::move(*opened)));
-  for (const char* folder :
-       {"objects", "layers", "chains", "containers", "ingest", "leases", "leases/mounts"}) {
+  for (const char* folder : {"objects", "layers", "chains", "containers", "cache-mounts", "ingest",
+                             "leases", "leases/mounts"}) {
     auto made = OwnersOnly(store->root_fd(), folder);
     if (!made) {
       return Invalid(

@@ -4,7 +4,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <chrono>
+#include <map>
 #include <set>
+#include <thread>
 #include <tuple>
 
 #include "store/base/beneath.h"
@@ -15,9 +19,13 @@
 #include "store/lease.h"
 #include "store/maintenance.h"
 #include "store/sorted_set.h"
+#include "store/stale_mounts.h"
 
 namespace veneer {
 namespace {
+
+constexpr auto kReleaseWait = std::chrono::seconds(5);
+constexpr auto kReleasePoll = std::chrono::milliseconds(10);
 
 // One sweep, from its lease to its report.
 class Sweeper {
@@ -31,6 +39,7 @@ class Sweeper {
       TRY_ASSIGN(auto layers, store_.catalog().ImageLayers(image.id));
       Root(std::move(layers));
     }
+    TRY(RootBuildRecords());
     TRY_ASSIGN(auto leased, LeasedChains(store_.root_fd()));
     for (auto& layers : leased) Root(std::move(layers));
     kept_layers_.Seal();
@@ -44,6 +53,8 @@ class Sweeper {
       // Nobody ingests while we hold the lease; the lock guards against one whose lease was lost.
       auto dir = OpenAt(store_.root_fd(), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       if (dir && flock(dir->get(), LOCK_EX | LOCK_NB) != 0) continue;
+      if (dir) TRY(DetachMountsBelow(dir->get()));
+      if (!IsReleased(path)) continue;
       TRY(Remove(path));
       ++report_.staging;
     }
@@ -156,6 +167,31 @@ class Sweeper {
     kept_chains_.insert(ChainIdOf(layers).Hex());
   }
 
+  // A record of the build cache is worth nothing once a layer of it cannot be read.
+  Result<> RootBuildRecords() {
+    TRY_ASSIGN(auto records, store_.catalog().BuildRecords());
+    std::map<DiffId, bool> readable;
+    auto can_read = [&](const DiffId& id) {
+      auto [entry, is_new] = readable.try_emplace(id, false);
+      if (is_new) entry->second = store_.layers().IsReadable(id);
+      return entry->second;
+    };
+    std::vector<Digest> dead;
+    for (BuildRecord& record : records) {
+      if (std::all_of(record.layers.begin(), record.layers.end(), can_read)) {
+        Root(std::move(record.layers));
+      } else {
+        dead.push_back(record.key);
+      }
+    }
+    if (dead.empty()) return {};
+    report_.build_records += dead.size();
+    return store_.catalog().InTransaction([&]() -> Result<> {
+      for (const Digest& key : dead) TRY(store_.catalog().DeleteBuildRecord(key));
+      return {};
+    });
+  }
+
   Result<> Remove(const std::string& path) {
     TRY_ASSIGN(uint64_t bytes, AllocatedBytes(store_.root_fd(), path));
     TRY(RemoveTree(store_.root_fd(), path));
@@ -164,10 +200,23 @@ class Sweeper {
   }
 
   // A mount flocks its upper for as long as it lives.
-  bool InUse(const std::string& container) {
-    auto upper =
-        OpenAt(store_.root_fd(), container + "/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  bool InUse(const std::string& folder) {
+    auto upper = OpenAt(store_.root_fd(), folder + "/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     return upper && flock(upper->get(), LOCK_EX | LOCK_NB) != 0;
+  }
+
+  // A daemon whose mount is gone writes down what it has before it lets go of its upper.
+  bool IsReleased(const std::string& staging) {
+    auto names = ListDirectory(store_.root_fd(), staging);
+    if (!names) return true;
+    const auto until = std::chrono::steady_clock::now() + kReleaseWait;
+    return std::all_of(names->begin(), names->end(), [&](const std::string& name) {
+      while (InUse(staging + "/" + name)) {
+        if (std::chrono::steady_clock::now() >= until) return false;
+        std::this_thread::sleep_for(kReleasePoll);
+      }
+      return true;
+    });
   }
 
   Store& store_;

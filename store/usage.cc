@@ -5,6 +5,7 @@
 #include <set>
 
 #include "store/base/beneath.h"
+#include "store/cache_mount.h"
 #include "store/directory.h"
 #include "store/disk_usage.h"
 #include "store/layer_objects.h"
@@ -19,6 +20,7 @@ namespace {
 enum Reach : uint8_t {
   kByImage = 1,        // some image
   kByActiveImage = 2,  // an image that has a container
+  kByBuildCache = 4,   // some build record
 };
 
 struct LayerUse {
@@ -41,6 +43,7 @@ class Measurer {
       Count(object_bytes_[i], object_reach_[i]);
     }
     TRY(ReadFolders());
+    TRY(ReadCacheMounts());
     usage_.reclaimable_bytes = usage_.image_bytes - active_bytes_;
     return usage_;
   }
@@ -73,6 +76,12 @@ class Measurer {
         ++layers_[layer].images;
       }
       if (!layers.empty()) TRY(ReachChain(layers, reach));
+    }
+    TRY_ASSIGN(auto records, store_.catalog().BuildRecords());
+    usage_.build_records = records.size();
+    for (const BuildRecord& record : records) {
+      for (const DiffId& layer : record.layers) layers_[layer].reach |= kByBuildCache;
+      if (!record.layers.empty()) TRY(ReachChain(record.layers, kByBuildCache));
     }
     return {};
   }
@@ -136,7 +145,23 @@ class Measurer {
   void Count(uint64_t bytes, uint8_t reach) {
     if (reach & kByImage) usage_.image_bytes += bytes;
     if (reach & kByActiveImage) active_bytes_ += bytes;
+    if (reach == kByBuildCache) AddToBuildCache(bytes, /*in_use=*/false);
     if (reach == 0) usage_.unreachable_bytes += bytes;
+  }
+
+  void AddToBuildCache(uint64_t bytes, bool in_use) {
+    usage_.build_cache_bytes += bytes;
+    if (!in_use) usage_.build_cache_reclaimable_bytes += bytes;
+  }
+
+  Result<> ReadCacheMounts() {
+    TRY_ASSIGN(auto mounts, CacheMounts(store_));
+    for (const CacheMountInfo& mount : mounts) {
+      ++usage_.cache_mounts;
+      if (mount.in_use) ++usage_.active_cache_mounts;
+      AddToBuildCache(mount.bytes, mount.in_use);
+    }
+    return {};
   }
 
   // Merged trees, and what no row accounts for.

@@ -1,4 +1,6 @@
 #include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
 
 #include <chrono>
 #include <thread>
@@ -6,6 +8,7 @@
 #include "store/base/beneath.h"
 #include "store/disk_usage.h"
 #include "store/maintenance.h"
+#include "store/step_layer.h"
 #include "tests/store/store_fixture.h"
 
 namespace veneer {
@@ -141,6 +144,90 @@ TEST_F(SweepTest, RemovesLeftOverStaging) {
   EXPECT_EQ(report.staging, 1u);
   EXPECT_GE(report.bytes, 10000u);
   EXPECT_TRUE(std::filesystem::is_empty(PathOf("ingest")));
+}
+
+TEST_F(SweepTest, KeepsWhatBuildRecordsLeadTo) {
+  std::string low = Tar("a", "low"), high = Tar("b", "high");
+  std::vector<DiffId> layers = {Must(AddLayer(store(), low)), Must(AddLayer(store(), high))};
+  Must(store().chains().Open(layers));
+  const Digest key = Digest::Of("key");
+  ASSERT_OK(store().catalog().PutBuildRecord({.key = key, .layers = layers}));
+
+  SweepReport report = Must(Sweep(store()));
+  EXPECT_EQ(report.layers + report.objects + report.build_records, 0u);
+  EXPECT_EQ(Must(TryReclaim(store(), layers)).layers, 0u);
+  EXPECT_TRUE(Must(test::TarOf(store(), layers[0])) == low);
+  EXPECT_TRUE(Must(test::TarOf(store(), layers[1])) == high);
+  EXPECT_TRUE(std::filesystem::exists(store().chains().PathOf(layers)));
+  EXPECT_EQ(Must(store().catalog().FindBuildRecord(key))->layers, layers);
+
+  ASSERT_OK(store().catalog().DeleteBuildRecord(key));
+  report = Must(Sweep(store()));
+  EXPECT_EQ(report.layers, 2u);
+  EXPECT_EQ(report.objects, 2u);
+  EXPECT_TRUE(FilesIn("chains").empty());
+}
+
+TEST_F(SweepTest, ForgetsBuildRecordsWhoseLayersAreDamaged) {
+  DiffId lost = Must(AddLayer(store(), Tar("a", "lost")));
+  DiffId good = Must(AddLayer(store(), Tar("b", "good")));
+  Catalog& catalog = store().catalog();
+  ASSERT_OK(catalog.PutBuildRecord({.key = Digest::Of("1"), .layers = {good}}));
+  ASSERT_OK(catalog.PutBuildRecord({.key = Digest::Of("2"), .layers = {good, lost}}));
+  std::filesystem::remove(PathOf(LayerStore::FolderOf(lost)) + "/recipe");
+  SweepReport report = Must(Sweep(store()));
+  EXPECT_EQ(report.build_records, 1u);
+  EXPECT_EQ(report.layers, 1u);
+  EXPECT_TRUE(Must(catalog.FindBuildRecord(Digest::Of("1"))));
+  EXPECT_FALSE(Must(catalog.FindBuildRecord(Digest::Of("2"))));
+  EXPECT_FALSE(Must(catalog.FindLayer(lost)));
+  EXPECT_FALSE(store().objects().Has(ObjectOf("lost")));
+}
+
+TEST_F(SweepTest, TakesWhatAKilledBuildLeftAndNotWhatWasMountedInIt) {
+  std::filesystem::create_directories(base_ + "/host");
+  std::ofstream(base_ + "/host/precious") << "x";
+  int status = InChild([&](Store& mine) {
+    auto session = IngestSession::Begin(mine);
+    if (!session) return 1;
+    auto upper = MakeStepUpper(**session, *tree::MergedTree::Empty());
+    if (!upper) return 2;
+    std::string odd = upper->upper + "/odd", target = upper->upper + "/target with blank";
+    if (mkdir(odd.c_str(), 0755) != 0 || mkdir((odd + "/in").c_str(), 0) != 0) return 3;
+    if (mknod((upper->upper + "/gone").c_str(), S_IFCHR, makedev(0, 0)) != 0) return 4;
+    if (chmod(odd.c_str(), 0) != 0 || mkdir(target.c_str(), 0755) != 0) return 5;
+    // Of the same filesystem: only the list of mounts tells it from what is below the upper.
+    if (mount((base_ + "/host").c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) return 6;
+    if (mount((base_ + "/host").c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) return 7;
+    _exit(0);  // as if killed: nothing is tidied up
+  });
+  ASSERT_EQ(status, 0) << "needs CAP_SYS_ADMIN";
+  SweepReport report = Must(Sweep(store()));
+  EXPECT_EQ(report.staging, 1u);
+  EXPECT_TRUE(std::filesystem::is_empty(PathOf("ingest")));
+  EXPECT_TRUE(std::filesystem::exists(base_ + "/host/precious"));
+}
+
+TEST_F(SweepTest, WaitsForTheDaemonOfAKilledBuild) {
+  int ready[2];
+  ASSERT_EQ(pipe2(ready, O_CLOEXEC), 0);
+  const std::string upper = PathOf("ingest/dead/step-0/upper");
+  std::filesystem::create_directories(upper);
+  pid_t daemon = Start([&](Store&) {
+    auto fd = OpenAt(AT_FDCWD, upper, O_RDONLY | O_DIRECTORY);
+    if (!fd || flock(fd->get(), LOCK_EX) != 0) return 1;
+    (void)!write(ready[1], "x", 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    return OpenAt(fd->get(), "late", O_WRONLY | O_CREAT, 0600) ? 0 : 2;
+  });
+  Reopen();
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(Must(Sweep(store())).staging, 1u);
+  EXPECT_EQ(WaitFor(daemon), 0) << "its upper was taken away";
+  EXPECT_TRUE(std::filesystem::is_empty(PathOf("ingest")));
+  close(ready[0]);
+  close(ready[1]);
 }
 
 TEST_F(SweepTest, RemovesLayerFoldersWithoutARow) {

@@ -1,3 +1,4 @@
+#include "store/cache_mount.h"
 #include "store/disk_usage.h"
 #include "store/maintenance.h"
 #include "tests/store/store_fixture.h"
@@ -66,6 +67,48 @@ TEST_F(UsageTest, UnreachableIsWhatASweepFrees) {
   EXPECT_GE(usage.unreachable_bytes, kBig);
   EXPECT_EQ(Must(Sweep(store())).bytes, usage.unreachable_bytes);
   EXPECT_EQ(Measure().unreachable_bytes, 0u);
+}
+
+TEST_F(UsageTest, BuildCacheIsWhatRecordsAloneHold) {
+  std::string base = BigTar('a');
+  Must(AddImage(store(), {base}));
+  std::vector<DiffId> chain = {DiffId(Digest::Of(base)),
+                               Must(test::AddLayer(store(), BigTar('b')))};
+  Must(store().chains().Open(chain));
+  Must(test::AddLayer(store(), BigTar('c')));
+  ASSERT_OK(store().catalog().PutBuildRecord({.key = Digest::Of("k"), .layers = chain}));
+  Usage usage = Measure();
+  EXPECT_EQ(usage.build_records, 1u);
+  EXPECT_GE(usage.build_cache_bytes, kBig);
+  EXPECT_LT(usage.build_cache_bytes, 2 * kBig) << "the base is an image's";
+  EXPECT_EQ(usage.build_cache_reclaimable_bytes, usage.build_cache_bytes);
+  EXPECT_GE(usage.image_bytes, kBig);
+  EXPECT_LT(usage.image_bytes, 2 * kBig);
+  EXPECT_GE(usage.unreachable_bytes, kBig);
+  EXPECT_LT(usage.unreachable_bytes, 2 * kBig);
+  EXPECT_EQ(Must(Sweep(store())).bytes, usage.unreachable_bytes);
+  EXPECT_EQ(Measure().build_cache_bytes, usage.build_cache_bytes);
+}
+
+TEST_F(UsageTest, CacheMountsAreBuildCacheTheirUsersHold) {
+  auto write = [](const std::string& path) -> Result<> {
+    std::ofstream(path + "/f") << std::string(kBig, 'm');
+    return {};
+  };
+  auto open = [&](const char* id) {
+    return Must(CacheMount::Open(store(), id, CacheMount::Sharing::kShared, write, {}));
+  };
+  {
+    CacheMount unused = open("unused");
+  }
+  CacheMount used = open("used");
+  Usage usage = Measure();
+  EXPECT_EQ(usage.cache_mounts, 2u);
+  EXPECT_EQ(usage.active_cache_mounts, 1u);
+  EXPECT_GE(usage.build_cache_bytes, 2 * kBig);
+  EXPECT_GE(usage.build_cache_reclaimable_bytes, kBig);
+  EXPECT_LT(usage.build_cache_reclaimable_bytes, 2 * kBig);
+  EXPECT_EQ(usage.unreachable_bytes, 0u);
 }
 
 TEST_F(UsageTest, AFileWithSeveralNamesCountsOnce) {
