@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "store/cache_mount.h"
 #include "store/image_config.h"
 #include "store/maintenance.h"
 #include "store/tree/dump.h"
@@ -47,6 +48,8 @@ Result<> DiskUsage(Context& context, const std::string& format) {
       row("Images", usage.images, usage.active_images, Size(usage.image_bytes),
           Reclaimable(usage.reclaimable_bytes, usage.image_bytes)),
       row("Containers", usage.containers, mounted, Size(usage.container_bytes), Size(0)),
+      row("Build Cache", usage.build_records + usage.cache_mounts, usage.active_cache_mounts,
+          Size(usage.build_cache_bytes), Size(usage.build_cache_reclaimable_bytes)),
       row("Unreachable", usage.unreachable_bytes > 0, 0, Size(usage.unreachable_bytes),
           Reclaimable(usage.unreachable_bytes, usage.unreachable_bytes)),
   };
@@ -108,7 +111,8 @@ struct PruneFlags {
 Result<bool> Confirmed(Context& context, const PruneFlags& flags) {
   if (flags.force) return true;
   context.Print(fmt::format(
-      "WARNING! This will remove:\n  - {}\n  - everything that nothing refers to\n\n"
+      "WARNING! This will remove:\n  - {}\n  - all build cache\n"
+      "  - everything that nothing refers to\n\n"
       "Are you sure you want to continue? [y/N] ",
       flags.all ? "all images without a container" : "all images without a name or a container"));
   std::fflush(stdout);
@@ -117,12 +121,19 @@ Result<bool> Confirmed(Context& context, const PruneFlags& flags) {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
+Result<RemovedCacheMounts> RemoveUnusedCacheMounts(Store& store) {
+  TRY_ASSIGN(auto mounts, CacheMounts(store));
+  std::vector<std::string> folders;
+  for (const CacheMountInfo& mount : mounts) folders.push_back(mount.folder);
+  return RemoveCacheMounts(store, folders);
+}
+
 Result<> Prune(Context& context, const PruneFlags& flags) {
   TRY_ASSIGN(Store * store, context.OpenStore());
   TRY_ASSIGN(bool go, Confirmed(context, flags));
   if (!go) return {};
   Catalog& catalog = store->catalog();
-  std::vector<std::string> deleted;
+  std::vector<std::string> deleted, forgotten;
   TRY(catalog.InTransaction([&]() -> Result<> {
     TRY_ASSIGN(auto images, catalog.Images());
     TRY_ASSIGN(auto containers, catalog.Containers());
@@ -135,15 +146,25 @@ Result<> Prune(Context& context, const PruneFlags& flags) {
       deleted.push_back("deleted: " + image.id.ToString());
       TRY(catalog.DeleteImage(image.id));
     }
+    TRY_ASSIGN(auto records, catalog.BuildRecords());
+    for (const BuildRecord& record : records) {
+      forgotten.push_back(record.key.Hex());
+      TRY(catalog.DeleteBuildRecord(record.key));
+    }
     return {};
   }));
+  TRY_ASSIGN(RemovedCacheMounts mounts, RemoveUnusedCacheMounts(*store));
+  forgotten.insert(forgotten.end(), mounts.folders.begin(), mounts.folders.end());
   TRY_ASSIGN(SweepReport report, Sweep(*store));
-  if (!deleted.empty()) {
-    context.Print("Deleted Images:\n");
-    for (const std::string& line : deleted) context.Print(line + "\n");
+  auto print = [&](const char* title, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    context.Print(std::string(title) + ":\n");
+    for (const std::string& line : lines) context.Print(line + "\n");
     context.Print("\n");
-  }
-  context.Print("Total reclaimed space: " + Size(report.bytes) + "\n");
+  };
+  print("Deleted Images", deleted);
+  print("Deleted build cache objects", forgotten);
+  context.Print("Total reclaimed space: " + Size(report.bytes + mounts.bytes) + "\n");
   return {};
 }
 
@@ -184,8 +205,8 @@ void AddCheck(CLI::App& parent, Context& context) {
 
 void AddPrune(CLI::App& parent, Context& context) {
   auto flags = std::make_shared<PruneFlags>();
-  CLI::App* c =
-      parent.add_subcommand("prune", "Remove images without a name, and what nothing refers to");
+  CLI::App* c = parent.add_subcommand(
+      "prune", "Remove images without a name, the build cache, and what nothing refers to");
   c->add_flag("-a,--all", flags->all, "Also images with a name, when no container uses them");
   c->add_flag("-f,--force", flags->force, "Do not ask");
   context.Run(c, [&context, flags] { return Prune(context, *flags); });
