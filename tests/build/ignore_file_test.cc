@@ -98,6 +98,21 @@ TEST(IgnoreFile, KnowsWhatItIs) {
   EXPECT_TRUE(IgnoreMatcher::Parse({" "})->empty());
 }
 
+TEST(IgnoreFile, KnowsWhereExceptionsMayBe) {
+  const auto may = [](const std::vector<std::string>& patterns, const char* directory) {
+    return IgnoreMatcher::Parse(patterns)->MayKeepBelow(directory);
+  };
+  EXPECT_TRUE(may({"a", "!a/b/c"}, "a"));
+  EXPECT_TRUE(may({"a", "!a/b/c"}, "a/b"));
+  EXPECT_FALSE(may({"a", "!a/b/c"}, "a/b/c"));
+  EXPECT_FALSE(may({"a", "!ab/c"}, "a"));
+  EXPECT_FALSE(may({"a", "b/c"}, "b"));
+  EXPECT_TRUE(may({"a", "!a/*/c"}, "a/x"));
+  EXPECT_FALSE(may({"a", "!a/*/c"}, "b"));
+  EXPECT_TRUE(may({"a", "!**/c"}, "a/x/y"));
+  EXPECT_TRUE(may({"a", "!a?/c"}, "ax"));
+}
+
 TEST(GoGlob, MatchesWithinOnePart) {
   const std::vector<std::tuple<std::string, std::string, bool>> cases = {
       {"abc", "abc", true},

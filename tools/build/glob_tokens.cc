@@ -116,17 +116,22 @@ bool MatchGlob(const std::vector<GlobToken>& tokens, std::string_view path,
   // the "/" that ends token i, a run of directories.
   std::vector<bool> live(tokens.size() + 1);
   std::vector<bool> inside(tokens.size() + 1);
+  std::vector<bool> next(tokens.size() + 1);
+  std::vector<bool> next_inside(tokens.size() + 1);
   live[0] = true;
   for (size_t pos = 0;;) {
+    bool any = false;
     for (size_t i = 0; i < tokens.size(); ++i) {
       if (live[i] && Repeats(tokens[i])) live[i + 1] = true;
+      any = any || live[i] || inside[i];
     }
     if (pos == path.size()) return live.back();
+    if (!any) return false;
     const tools::Rune rune = tools::DecodeRune(path, pos);
     pos += rune.size;
     const bool slash = rune.value == '/';
-    std::vector<bool> next(live.size());
-    std::vector<bool> next_inside(live.size());
+    next.assign(next.size(), false);
+    next_inside.assign(next_inside.size(), false);
     for (size_t i = 0; i < tokens.size(); ++i) {
       const GlobToken& token = tokens[i];
       if (token.kind == Kind::kDirectories && (live[i] || inside[i])) {
@@ -140,8 +145,8 @@ bool MatchGlob(const std::vector<GlobToken>& tokens, std::string_view path,
         next[i + 1] = true;
       if ((token.kind == Kind::kStar && !slash) || token.kind == Kind::kRest) next[i] = true;
     }
-    live = std::move(next);
-    inside = std::move(next_inside);
+    live.swap(next);
+    inside.swap(next_inside);
   }
 }
 

@@ -91,6 +91,17 @@ bool IgnoreMatcher::Ignores(std::string_view path) const {
   return ignored;
 }
 
+bool IgnoreMatcher::MayKeepBelow(std::string_view directory) const {
+  const std::string inside = std::string(directory) + "/";
+  return std::ranges::any_of(patterns_, [&](const Pattern& pattern) {
+    if (!pattern.exception) return false;
+    const std::string_view text = pattern.text;
+    const std::string_view plain = text.substr(0, text.find_first_of("*?[\\"));
+    return plain.starts_with(inside) ||
+           (plain.size() < text.size() && std::string_view(inside).starts_with(plain));
+  });
+}
+
 bool IgnoreMatcher::IgnoresAll() const {
   return std::ranges::any_of(patterns_, [](const Pattern& pattern) {
     return !pattern.exception &&

@@ -31,6 +31,10 @@ class IgnoreMatcher {
   // Whether a directory that is ignored may hold files that are not.
   bool has_exceptions() const { return has_exceptions_; }
 
+  // Whether some exception may be about a file below `directory`, going by the part of it that has
+  // no wildcards.
+  bool MayKeepBelow(std::string_view directory) const;
+
   // Whether a pattern leaves out all there is: "*", "**", "**/*".
   bool IgnoresAll() const;
 
