@@ -1,10 +1,12 @@
 // COPY and ADD: what they match, the digest of it, and the layer it makes, without a mount.
 //
 // Rules of BuildKit's: a source that is a directory gives its content; a destination that ends with
-// "/", or several sources, are a directory; wildcards are Go's; symlinks of the destination are
-// resolved in the chain (not with --link); directories made on the way are 0755 0:0; owners are 0:0
+// "/" is a directory, and so is one that exists as one; wildcards are Go's, and may match nothing;
+// symlinks of the destination are resolved in the chain (not with --link); directories made on the
+// way are 0755 or as an octal --chmod says, and --chown's or 0:0; owners are those of the source
 // unless --chown says otherwise; setuid bits, capabilities and modification times are kept; hard
-// links among the files of one source stay links.
+// links among the files of one source stay links. The layer repeats the chain's directories that
+// its files are in as they are: what takes a layer alone must not invent their modes.
 #pragma once
 
 #include <cstdint>
@@ -25,16 +27,16 @@ namespace veneer::build {
 
 // A file that ADD brought from elsewhere: its name and where it is.
 struct FetchedFile {
-  std::string name;  // the last part of the URL's path
-  std::string path;  // absolute, on the host
+  std::string name;              // the last part of the URL's path
+  std::string path;              // absolute, on the host
   std::optional<int64_t> mtime;  // Last-Modified, seconds since the epoch; nothing: 0
 };
 
 struct CopySpec {
-  const SourceTree* from = nullptr;   // of `sources`; must outlive the step
-  std::vector<std::string> sources;   // as they stand, expanded; no URLs
+  const SourceTree* from = nullptr;  // of `sources`; must outlive the step
+  std::vector<std::string> sources;  // as they stand, expanded; no URLs
   std::vector<HeredocSource> heredocs;
-  std::vector<FetchedFile> fetched;   // mode 0600
+  std::vector<FetchedFile> fetched;  // mode 0600
   // Repositories that ADD checked out: the content of each goes to the destination.
   std::vector<const SourceTree*> checked_out;
   std::string destination;  // absolute: the working directory is in it; a "/" or "/." at the end
@@ -43,10 +45,11 @@ struct CopySpec {
   std::string chmod;
   std::vector<std::string> exclude;
   bool parents = false;
-  bool link = false;    // the layer does not depend on the chain
-  bool is_add = false;  // archives among `sources` are unpacked, unless `unpack` is false
+  bool link = false;           // the layer does not depend on the chain
+  bool is_add = false;         // archives among `sources` are unpacked, unless `unpack` is false
   std::optional<bool> unpack;  // ADD --unpack: also of `fetched`
-  std::string scratch;  // an empty directory for what is unpacked, the caller's to remove
+  // An empty directory for what is unpacked, the caller's to remove once the layer is written.
+  std::string scratch;
 };
 
 class CopyStep {
