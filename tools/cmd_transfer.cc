@@ -14,98 +14,18 @@
 #include "store/image_load.h"
 #include "store/image_reference.h"
 #include "store/image_save.h"
-#include "store/lease.h"
 #include "tools/change_instruction.h"
 #include "tools/commands.h"
 #include "tools/creation_time.h"
 #include "tools/export_tree.h"
 #include "tools/image_lookup.h"
 #include "tools/mounter.h"
+#include "tools/output_file.h"
 #include "tools/progress.h"
 #include "tools/units.h"
 
 namespace veneer::tools {
 namespace {
-
-// Standard output, or a file that gets its name only when it is whole and on disk: until then it
-// has none, so that nothing is left of it when this process is ended. (A temporary name, where the
-// filesystem has no unnamed files.)
-class OutputFile {
- public:
-  static Result<OutputFile> Open(const std::string& path) {
-    OutputFile out;
-    if (path.empty()) {
-      if (isatty(STDOUT_FILENO)) {
-        return Invalid("refusing to write an archive to a terminal; use -o FILE or redirect");
-      }
-      out.fd_.Reset(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
-      return out;
-    }
-    struct stat st;
-    if (stat(path.c_str(), &st) == 0 &&
-        !S_ISREG(st.st_mode)) {  // a pipe or a device: there is no name to guard
-      if (S_ISDIR(st.st_mode)) return Invalid("'" + path + "' is a directory; name a file", EISDIR);
-      TRY_ASSIGN(out.fd_, Checked(path, OpenAt(AT_FDCWD, path, O_WRONLY)));
-      return out;
-    }
-    out.path_ = path;
-    std::string folder = std::filesystem::path(path).parent_path();
-    auto unnamed = OpenAt(AT_FDCWD, folder.empty() ? "." : folder, O_TMPFILE | O_WRONLY, 0644);
-    if (unnamed) {
-      out.fd_ = std::move(*unnamed);
-      return out;
-    }
-    out.temporary_ = TemporaryName(path);
-    auto named = OpenAt(AT_FDCWD, out.temporary_, O_WRONLY | O_CREAT | O_EXCL, 0644);
-    if (!named) out.temporary_.clear();
-    TRY_ASSIGN(out.fd_, Checked(path, std::move(named)));
-    return out;
-  }
-  OutputFile(OutputFile&& other) noexcept
-      : fd_(std::move(other.fd_)),
-        path_(std::move(other.path_)),
-        temporary_(std::exchange(other.temporary_, "")) {}
-  OutputFile& operator=(OutputFile&&) = delete;
-  ~OutputFile() {
-    if (!temporary_.empty()) unlink(temporary_.c_str());
-  }
-  int fd() const { return fd_.get(); }
-  Result<> Commit() {
-    if (path_.empty()) return {};
-    if (fsync(fd_.get()) != 0) return Failed(path_, errno);
-    if (temporary_.empty()) {
-      // linkat(2) does not replace what has the name; rename(2) does.
-      std::string name = TemporaryName(path_);
-      if (linkat(AT_FDCWD, FdPath(fd_.get()).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) !=
-          0)
-        return Failed(path_, errno);
-      temporary_ = name;
-    }
-    if (rename(temporary_.c_str(), path_.c_str()) != 0) return Failed(path_, errno);
-    temporary_.clear();
-    std::string folder = std::filesystem::path(path_).parent_path();
-    auto synced = FsyncDir(AT_FDCWD, folder.empty() ? "." : folder);
-    if (!synced) return Failed(path_, synced.error().code());
-    return {};
-  }
-
- private:
-  OutputFile() = default;
-  static std::string TemporaryName(const std::string& path) {
-    return path + ".tmp-" + RandomHex().substr(0, 8);
-  }
-  static std::unexpected<Error> Failed(const std::string& path, int code) {
-    return Invalid("cannot write '" + path + "': " + strerror(code), code);
-  }
-  static Result<UniqueFd> Checked(const std::string& path, Result<UniqueFd> opened) {
-    if (!opened) return Failed(path, opened.error().code());
-    return opened;
-  }
-
-  UniqueFd fd_;
-  std::string path_;
-  std::string temporary_;
-};
 
 // Counts what passes to the progress line.
 class ProgressSink : public ByteSink {
