@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "tools/build/csv_fields.h"
 #include "tools/build/go_number.h"
 #include "tools/build/text.h"
 #include "tools/go_value.h"
@@ -19,48 +20,15 @@ const std::vector<std::string> kKeys = {
     "type", "from", "source", "target", "readonly",    "id", "sharing", "required",  "size", "mode",
     "uid",  "gid",  "src",    "dst",    "destination", "ro", "rw",      "readwrite", "env"};
 
-// The fields of one line of CSV (RFC 4180, as Go reads it).
-Result<std::vector<std::string>> CsvFields(std::string_view line) {
-  const auto refuse = [](size_t column, const char* why) {
-    return Invalid(fmt::format("failed to parse csv mounts: parse error on line 1, column {}: {}",
-                               column + 1, why));
-  };
-  if (line.empty()) return Invalid("failed to parse csv mounts: EOF");
-  std::vector<std::string> fields;
-  for (size_t pos = 0;;) {
-    std::string& field = fields.emplace_back();
-    if (pos < line.size() && line[pos] == '"') {
-      for (++pos;; ++pos) {
-        if (pos >= line.size()) return refuse(pos, "extraneous or missing \" in quoted-field");
-        if (line[pos] == '"') {
-          // The end of the field, or the first of two that stand for one.
-          ++pos;
-          if (pos >= line.size()) return fields;
-          if (line[pos] == ',') break;
-          if (line[pos] != '"') return refuse(pos - 1, "extraneous or missing \" in quoted-field");
-        }
-        field += line[pos];
-      }
-      ++pos;
-      continue;
-    }
-    const size_t end = std::min(line.find(',', pos), line.size());
-    field = line.substr(pos, end - pos);
-    if (const size_t quote = field.find('"'); quote != std::string::npos)
-      return refuse(pos + quote, "bare \" in non-quoted-field");
-    if (end == line.size()) return fields;
-    pos = end + 1;
-  }
-}
-
 // One key after the other, in the order they are written: "required" looks at the type so far.
 class MountReader {
  public:
   explicit MountReader(const WordExpander& expander) : expander_(expander) {}
 
   Result<RunMount> Read(std::string_view text) {
-    TRY_ASSIGN(const std::vector<std::string> fields, CsvFields(text));
-    for (const std::string& field : fields) {
+    const Result<std::vector<std::string>> fields = CsvFields(text);
+    if (!fields) return Invalid("failed to parse csv mounts: " + fields.error().Message());
+    for (const std::string& field : *fields) {
       const size_t equals = field.find('=');
       const std::string key = ToLower(std::string_view(field).substr(0, equals));
       if (equals == std::string::npos) {
