@@ -16,7 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kManifestType = "application/vnd.oci.image.manifest.v1+json";
 constexpr const char* kIndexType = "application/vnd.oci.image.index.v1+json";
 constexpr const char* kConfigType = "application/vnd.oci.image.config.v1+json";
 constexpr const char* kLayerType = "application/vnd.oci.image.layer.v1.tar";
@@ -52,15 +51,20 @@ struct Blob {
   std::optional<LayerRow> layer;  // or a layer
 };
 
-Result<SavedImage> Describe(Store& store, const ImageId& id) {
+Result<std::string> ConfigOf(Store& store, const SaveItem& item) {
+  if (!item.config.empty()) return item.config;
+  TRY_ASSIGN(auto row, store.catalog().FindImage(item.image));
+  if (!row) return Fail(ENOENT, "image " + item.image.ToString());
+  return std::move(row->config);
+}
+
+Result<SavedImage> Describe(Store& store, const SaveItem& item) {
   SavedImage image;
-  image.id = id;
-  TRY_ASSIGN(auto row, store.catalog().FindImage(id));
-  if (!row) return Fail(ENOENT, "image " + id.ToString());
-  image.config = std::move(row->config);
-  TRY_ASSIGN(auto layers, store.catalog().ImageLayers(id));
+  image.id = item.image;
+  TRY_ASSIGN(image.config, ConfigOf(store, item));
+  TRY_ASSIGN(ImageConfig config, ImageConfig::Parse(image.config));
   Json descriptors = Json::array();
-  for (const DiffId& layer : layers) {
+  for (const DiffId& layer : config.diff_ids) {
     TRY_ASSIGN(auto found, store.catalog().FindLayer(layer));
     if (!found) return Invalid("layer " + layer.ToString() + " is missing from the store", EBADMSG);
     image.layers.push_back(*found);
@@ -68,10 +72,9 @@ Result<SavedImage> Describe(Store& store, const ImageId& id) {
         Descriptor(kLayerType, layer.digest, static_cast<uint64_t>(found->tar_size)));
   }
   image.manifest = Dump({{"schemaVersion", 2},
-                         {"mediaType", kManifestType},
-                         {"config", Descriptor(kConfigType, id.digest, image.config.size())},
+                         {"mediaType", kSavedManifestType},
+                         {"config", Descriptor(kConfigType, image.id.digest, image.config.size())},
                          {"layers", std::move(descriptors)}});
-  TRY_ASSIGN(ImageConfig config, ImageConfig::Parse(image.config));
   if (!config.architecture().empty() && !config.os().empty()) {
     image.platform = {{"architecture", config.architecture()}, {"os", config.os()}};
     auto variant = config.json.find("variant");
@@ -87,7 +90,7 @@ Result<std::vector<SavedImage>> Describe(Store& store, std::span<const SaveItem>
     auto image = std::find_if(images.begin(), images.end(),
                               [&](const SavedImage& i) { return i.id == item.image; });
     if (image == images.end()) {
-      TRY_ASSIGN(SavedImage described, Describe(store, item.image));
+      TRY_ASSIGN(SavedImage described, Describe(store, item));
       image = images.insert(images.end(), std::move(described));
     }
     for (const std::string& name : item.references) {
@@ -105,7 +108,7 @@ Result<std::vector<SavedImage>> Describe(Store& store, std::span<const SaveItem>
 std::vector<Json> IndexEntries(const std::vector<SavedImage>& images, bool full_names) {
   std::vector<Json> entries;
   for (const SavedImage& image : images) {
-    Json entry = Descriptor(kManifestType, Digest::Of(image.manifest), image.manifest.size());
+    Json entry = Descriptor(kSavedManifestType, Digest::Of(image.manifest), image.manifest.size());
     if (image.references.empty()) {
       if (!image.platform.is_null()) entry["platform"] = image.platform;
       entries.push_back(std::move(entry));
@@ -236,6 +239,11 @@ bool TagIsTaken(const std::vector<Json>& present, const std::vector<SavedImage>&
 }
 
 }  // namespace
+
+Result<std::string> ManifestOf(Store& store, const SaveItem& item) {
+  TRY_ASSIGN(SavedImage image, Describe(store, item));
+  return std::move(image.manifest);
+}
 
 Result<> SaveArchive(Store& store, std::span<const SaveItem> items, SaveFormat format,
                      ByteSink& out) {

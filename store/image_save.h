@@ -23,7 +23,10 @@ namespace veneer {
 
 struct SaveItem {
   ImageId image;
-  std::vector<std::string> references;  // canonical names to record; may be empty
+  std::vector<std::string> references = {};  // canonical names to record; may be empty
+  // Of an image that is not in the catalogue: its config. Its layers are there, and stay: the
+  // caller holds a shared WorkLease.
+  std::string config = {};
 };
 
 enum class SaveFormat {
@@ -40,5 +43,9 @@ Result<> SaveArchive(Store& store, std::span<const SaveItem> items, SaveFormat f
 // Writes an OCI layout into `directory` (made when missing; an existing layout is added to, a
 // non-empty directory that is none is ENOTEMPTY).
 Result<> SaveLayout(Store& store, std::span<const SaveItem> items, const std::string& directory);
+
+// The manifest that both write for `item`.
+Result<std::string> ManifestOf(Store& store, const SaveItem& item);
+inline constexpr const char* kSavedManifestType = "application/vnd.oci.image.manifest.v1+json";
 
 }  // namespace veneer
