@@ -1,8 +1,7 @@
 // Where a build's result goes: --output.
 #pragma once
 
-#include <map>
-#include <nlohmann/json.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,14 +17,16 @@ enum class OutputKind { kImage, kOci, kDocker, kTar, kLocal, kNone };
 
 struct OutputSpec {
   OutputKind kind = OutputKind::kImage;
-  std::string destination;  // a file, a directory (kLocal; kOci with tar=false), or "-"
-  std::vector<std::string> names;  // kImage: name=…
-  bool as_archive = true;          // kOci, kDocker: tar=
+  std::string destination;         // a file, a directory (kLocal; kOci with tar=false), or "-"
+  std::vector<std::string> names;  // kImage, kOci, kDocker: name=…, canonical
+  bool as_archive = true;          // kOci: tar=
 };
 
 // The value of --output: "type=local,dest=out", a path alone (local), "-" (a tar on standard
-// output). Errors (EINVAL) are Docker's; type=registry and push=true (ENOTSUP): there is no registry
-// client yet.
+// output). type=docker without a destination, which is Docker's store there, is kImage; cacheonly
+// is kNone. Errors (EINVAL) are Docker's, of destinations that are no good as well; what we do not
+// have is ENOTSUP: type=registry and push=true (there is no registry client yet), compressed
+// layers, annotations.
 Result<OutputSpec> ParseOutput(std::string_view text);
 
 struct BuildResult {
@@ -36,12 +37,16 @@ struct BuildResult {
   std::optional<int64_t> source_date_epoch;  // seconds
 };
 
+// The names that the result goes by in `output`: of -t, and those of name=.
+std::vector<std::string> NamesIn(const BuildResult& result, const OutputSpec& output);
+
 // Where standard output is the destination, nothing else may be written there.
 bool WritesToStandardOutput(const OutputSpec& output);
 
 // Writes the result. kImage puts the image and its references into the catalogue, the others need
-// neither. A file appears whole or not at all; kLocal adds to what is in the directory. REQUIRES: a
-// shared WorkLease has been held since the layers were made or found.
+// neither. A file appears whole or not at all; kLocal adds to what is in the directory
+// (local_output.h), kOci with tar=false to the layout there. Owners of files are kept but for
+// kLocal. REQUIRES: a shared WorkLease has been held since the layers were made or found.
 Result<> WriteOutput(Store& store, const BuildResult& result, const OutputSpec& output);
 
 }  // namespace veneer::build
