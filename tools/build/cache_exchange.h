@@ -1,4 +1,5 @@
-// --cache-to and --cache-from: build records and their layers in an OCI layout.
+// --cache-to and --cache-from: build records and their layers in an OCI layout on the host
+// (docs/build-cache-format.md).
 #pragma once
 
 #include <string>
@@ -12,21 +13,27 @@
 namespace veneer::build {
 
 struct CacheLocation {
-  std::string directory;  // type=local,dest=DIR or src=DIR
-  bool all_stages = false;  // mode=max: not only the steps of the result
+  std::string directory;      // type=local,dest=DIR or src=DIR
+  bool all_stages = false;    // mode=max: not only the steps of the result
+  bool ignore_error = false;  // an export that fails does not fail the build
 };
 
-// Errors (EINVAL): unknown types and keys; type=registry, gha, s3, azblob (ENOTSUP); inline is
-// taken and does nothing.
+// The values of --cache-to (`is_export`) or --cache-from. Errors (EINVAL): unknown types and keys;
+// type=registry, also as a bare reference, gha, s3, azblob (ENOTSUP); inline is taken and does
+// nothing.
 Result<std::vector<CacheLocation>> ParseCacheLocations(const std::vector<std::string>& texts,
                                                        bool is_export);
 
-// Writes the records `keys` and their layers, zstd-compressed blobs, into the layout; replaces what
-// an earlier export put there.
+// Writes the records `keys` (those the store has) and their layers, zstd-compressed blobs, into the
+// layout, which is made where missing; replaces what an earlier export put there, and uses its
+// blobs again. A reader at any moment, also after a crash, sees the earlier export or this one.
+// ENOTEMPTY: there is something else in the directory.
 Result<> ExportCache(Store& store, const std::vector<Digest>& keys, const CacheLocation& to);
 
-// Loads records and layers of the layout into the store, as if they had been built here. A directory
-// that is missing is a warning of the caller's: ENOENT.
+// Loads records and layers of the layout into the store, as if they had been built here: those it
+// does not have. Every blob that is read is verified (size, digest, DiffID); one that is damaged is
+// an error (EBADMSG) that names it, and nothing is loaded then. ENOENT, which is a warning of the
+// caller's: there is no such directory, or nothing in it.
 Result<> ImportCache(Store& store, const CacheLocation& from);
 
 }  // namespace veneer::build
