@@ -1,6 +1,7 @@
 """The builders that are compared: each with a store of its own in a folder, gone when that goes."""
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -91,7 +92,16 @@ class BuildKit(Builder):
 
     name = "buildkit"
     # The Dockerfile frontend that each release of Docker has, by its major version.
-    FRONTENDS = {20: (1, 2), 23: (1, 4), 24: (1, 5), 25: (1, 6), 26: (1, 7), 27: (1, 9), 28: (1, 15), 29: (1, 20)}
+    FRONTENDS = {
+        20: (1, 2),
+        23: (1, 4),
+        24: (1, 5),
+        25: (1, 6),
+        26: (1, 7),
+        27: (1, 9),
+        28: (1, 19),
+        29: (1, 20),
+    }
 
     def __init__(self, folder, dockerd, docker):
         super().__init__(folder)
@@ -101,9 +111,10 @@ class BuildKit(Builder):
     def start(self):
         home = self.folder
         os.makedirs(os.path.join(home, "client"))
-        for name in ("client/config.json", "daemon.json"):
+        plugins = {"cliPluginsExtraDirs": plugin_folders(self.docker)}
+        for name, content in (("client/config.json", plugins), ("daemon.json", {})):
             with open(os.path.join(home, name), "w", encoding="utf-8") as file:
-                file.write("{}")
+                json.dump(content, file)
         host = f"unix://{home}/sock"
         self.env = {"DOCKER_HOST": host, "DOCKER_CONFIG": f"{home}/client", "DOCKER_BUILDKIT": "1"}
         words = [self.dockerd, "--config-file", f"{home}/daemon.json"]
@@ -205,17 +216,20 @@ def storage_driver(folder):
     return "overlay"
 
 
+def plugin_folders(docker):
+    """Where the docker command finds buildx; one that is not installed has it beside itself."""
+    beside = os.path.join(os.path.dirname(os.path.dirname(docker)), "libexec/docker/cli-plugins")
+    places = [beside, "/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins"]
+    return [place for place in places if os.path.exists(os.path.join(place, "docker-buildx"))]
+
+
 def buildkit_client():
     """The docker command that speaks BuildKit by itself: from 23 on it needs a plugin."""
-    plugins = ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins", "/usr/local/lib/docker/cli-plugins")
     for program in (shutil.which("docker"), "/usr/bin/docker"):
         if program is None or not os.path.exists(program):
             continue
-        said = run([program, "--version"]).output
-        version = re.search(r"version (\d+)", said)
-        if version and int(version[1]) < 23:
-            return program
-        if any(os.path.exists(os.path.join(folder, "docker-buildx")) for folder in plugins):
+        version = re.search(r"version (\d+)", run([program, "--version"]).output)
+        if version and (int(version[1]) < 23 or plugin_folders(program)):
             return program
     raise RuntimeError("no docker command here speaks BuildKit: 20.10, or one with buildx, is needed")
 

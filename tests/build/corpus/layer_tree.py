@@ -22,6 +22,8 @@ import tarfile
 KINDS = {
     tarfile.REGTYPE: "f",
     tarfile.AREGTYPE: "f",
+    tarfile.CONTTYPE: "f",
+    tarfile.GNUTYPE_SPARSE: "f",
     tarfile.DIRTYPE: "d",
     tarfile.SYMTYPE: "l",
     tarfile.FIFOTYPE: "p",

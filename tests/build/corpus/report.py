@@ -23,7 +23,9 @@ def table(verdicts):
     lines = ["| cases | with | |", "|---|---|---|"]
     for (builder, word, reason), names in sorted(rows.items()):
         told = ", ".join(f"`{name}`" for name in sorted(names))
-        lines.append(f"| {told} | {TITLES[builder]}{', not built' if word == 'unsupported' else ''} | {reason} |")
+        lines.append(
+            f"| {told} | {TITLES[builder]}{', not built' if word == 'unsupported' else ''} | {reason} |"
+        )
     return "\n".join(lines)
 
 

@@ -57,11 +57,11 @@ class Result:
         base_tree = layer_tree.tell(base.tree, now) if on_base else {}
         said = image_config.normalised(image.config)
         before = image_config.normalised(base_config)
-        config = {
-            key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)
-        }
+        config = {key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)}
         history = [unfill(step) for step in image_config.history(image.config, base_config)]
-        return Result(on_base, layer_tree.changes(base_tree, layer_tree.tell(image.tree, now)), config, history)
+        return Result(
+            on_base, layer_tree.changes(base_tree, layer_tree.tell(image.tree, now)), config, history
+        )
 
     def recorded(self):
         return {

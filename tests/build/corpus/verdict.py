@@ -50,9 +50,7 @@ class Runner:
             return Verdict(case, builder.name, "failed", list(lines))
 
         for number, before in enumerate(case.before):
-            made = builder.build(
-                *workspace.arguments(before, f"before{number}"), workspace.base_tag(number)
-            )
+            made = builder.build(*workspace.arguments(before, f"before{number}"), workspace.base_tag(number))
             if made.status != 0:
                 return failed(f"build {number + 1} before it fails", *tail(made.output))
         images = []
@@ -60,7 +58,12 @@ class Runner:
         for number, build in enumerate(case.builds):
             last = number + 1 == len(case.builds)
             made = builder.build(*workspace.arguments(build, f"context{number}"), workspace.tag)
-            if case.said and last and builder.name != "buildah" and not re.search(case.said, made.output, re.M):
+            if (
+                case.said
+                and last
+                and builder.name != "buildah"
+                and not re.search(case.said, made.output, re.M)
+            ):
                 return failed(f"it does not say {case.said!r}", *tail(made.output))
             if case.fails and last:
                 return self.judge_failure(case, builder, made)

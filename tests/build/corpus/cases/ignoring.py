@@ -44,10 +44,30 @@ ignoring("dot", ".\n")
 ignoring("case_counts", "A\nDIR\n")
 ignoring("of_a_symlink", "link\n", {**CONTEXT, "link": Symlink("a"), "link2": Symlink("dir")})
 ignoring(
-    "named_source_is_missing", "a\n", dockerfile="FROM veneer/corpus\nCOPY a /x\n", fails="(?i)not found|no such file|excluded"
+    "named_source_is_missing",
+    "a\n",
+    dockerfile="""
+    FROM veneer/corpus
+    COPY a /x
+    """,
+    fails="(?i)not found|no such file|excluded",
 )
-ignoring("named_directory_is_partly_there", "dir/sub\n", dockerfile="FROM veneer/corpus\nCOPY dir /x\n")
-ignoring("bind_mount_sees_the_same", "*.md\n", dockerfile="FROM veneer/corpus\nRUN --mount=target=/ctx cd /ctx && find . | sort >/out\n")
+ignoring(
+    "named_directory_is_partly_there",
+    "dir/sub\n",
+    dockerfile="""
+    FROM veneer/corpus
+    COPY dir /x
+    """,
+)
+ignoring(
+    "bind_mount_sees_the_same",
+    "*.md\n",
+    dockerfile="""
+    FROM veneer/corpus
+    RUN --mount=target=/ctx cd /ctx && find . | sort >/out
+    """,
+)
 case(
     "of_the_dockerfile_comes_first",
     None,
@@ -62,7 +82,12 @@ case(
 )
 case(
     "does_not_count_for_stages",
-    "FROM veneer/corpus AS one\nRUN mkdir /d && touch /d/a /d/b.md\nFROM veneer/corpus\nCOPY --from=one /d /x\n",
+    """
+    FROM veneer/corpus AS one
+    RUN mkdir /d && touch /d/a /d/b.md
+    FROM veneer/corpus
+    COPY --from=one /d /x
+    """,
     {".dockerignore": "*.md\na\n"},
 )
 ignoring("nonsense", "a[\n", fails="(?i)syntax error in pattern|error parsing|missing closing|bad pattern")

@@ -209,7 +209,15 @@ case(
     FROM %BASE%
     EXPOSE 2
     """,
-    before=[build("FROM veneer/corpus\nEXPOSE 1 3/udp\nVOLUME /one\n")],
+    before=[
+        build(
+            """
+    FROM veneer/corpus
+    EXPOSE 1 3/udp
+    VOLUME /one
+    """
+        )
+    ],
 )
 
 case(
@@ -263,7 +271,14 @@ case(
     FROM %BASE%
     HEALTHCHECK NONE
     """,
-    before=[build("FROM veneer/corpus\nHEALTHCHECK CMD true\n")],
+    before=[
+        build(
+            """
+    FROM veneer/corpus
+    HEALTHCHECK CMD true
+    """
+        )
+    ],
 )
 
 case(
@@ -420,7 +435,14 @@ case(
     COPY file .
     """,
     {"file": "A"},
-    before=[build("FROM veneer/corpus\nWORKDIR /base/dir\n")],
+    before=[
+        build(
+            """
+    FROM veneer/corpus
+    WORKDIR /base/dir
+    """
+        )
+    ],
 )
 
 case(

@@ -96,7 +96,11 @@ case(
 
 case(
     "spaces_after_the_backslash",
-    "FROM veneer/corpus\nRUN echo a \\  \n  b >/out\n",
+    """
+    FROM veneer/corpus
+    RUN echo a \\  
+      b >/out
+    """,
 )
 
 case(
@@ -384,20 +388,47 @@ case(
 
 case("empty_file", "", fails="(?i)(cannot be|is|file with no instructions).*|empty")
 case("comments_alone", "# nothing\n", fails="(?i)no instructions|empty|no build stage")
-case("unknown_instruction", "FROM veneer/corpus\nRUNN x\n", fails="(?i)unknown instruction: RUNN")
+case(
+    "unknown_instruction",
+    """
+    FROM veneer/corpus
+    RUNN x
+    """,
+    fails="(?i)unknown instruction: RUNN",
+)
 case("no_from", "RUN x\n", fails="(?i)no build stage in current context")
 case(
     "unknown_flag",
-    "FROM veneer/corpus\nCOPY --foo=1 a b\n",
+    """
+    FROM veneer/corpus
+    COPY --foo=1 a b
+    """,
     {"a": ""},
     fails="(?i)unknown flag: (--)?foo",
 )
-case("env_without_value", "FROM veneer/corpus\nENV A\n", fails="ENV must have two arguments")
+case(
+    "env_without_value",
+    """
+    FROM veneer/corpus
+    ENV A
+    """,
+    fails="ENV must have two arguments",
+)
 case(
     "onbuild_chained",
-    "FROM veneer/corpus\nONBUILD ONBUILD RUN x\n",
+    """
+    FROM veneer/corpus
+    ONBUILD ONBUILD RUN x
+    """,
     fails="(?i)chaining ONBUILD",
 )
-case("copy_needs_two", "FROM veneer/corpus\nCOPY a\n", {"a": ""}, fails="COPY requires at least two arguments")
+case(
+    "copy_needs_two",
+    """
+    FROM veneer/corpus
+    COPY a
+    """,
+    {"a": ""},
+    fails="COPY requires at least two arguments",
+)
 case("missing_dockerfile", None, {"file": ""}, fails="(?i)(no such file|failed to read dockerfile|not found)")
-

@@ -355,7 +355,14 @@ case(
     FROM %BASE%
     RUN echo "$LATER" >/out
     """,
-    before=[build("FROM veneer/corpus\nONBUILD ARG LATER=default\n")],
+    before=[
+        build(
+            """
+    FROM veneer/corpus
+    ONBUILD ARG LATER=default
+    """
+        )
+    ],
     flags=["--build-arg", "LATER=given"],
 )
 
