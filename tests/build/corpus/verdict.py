@@ -18,9 +18,10 @@ class Verdict:
 
 
 class Runner:
-    """What all cases need. Threads may share it."""
+    """What all cases need. Threads may share it. Made before any builder works: later times are of builds."""
 
     def __init__(self, folder, base, layers, values, expected, record, keep):
+        self.started = time.time() - 2  # some filesystems' clocks are coarse
         self.folder, self.base, self.layers = folder, base, layers
         self.values, self.expected, self.record, self.keep = values, expected, record, keep
 
@@ -54,7 +55,6 @@ class Runner:
             if made.status != 0:
                 return failed(f"build {number + 1} before it fails", *tail(made.output))
         images = []
-        started = time.time()
         for number, build in enumerate(case.builds):
             last = number + 1 == len(case.builds)
             made = builder.build(*workspace.arguments(build, f"context{number}"), workspace.tag)
@@ -76,8 +76,7 @@ class Runner:
             return failed("the image is another one")
         if not case.same_image and len(case.builds) > 1:
             images = images[-1:]
-        # Some filesystems' clocks are coarse.
-        made = Result.of(images[-1], self.base, started - 2, workspace.unfill)
+        made = Result.of(images[-1], self.base, self.started, workspace.unfill)
         return self.judge_result(case, builder, made)
 
     @staticmethod

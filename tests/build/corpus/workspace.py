@@ -63,7 +63,8 @@ class Workspace:
 
     def arguments(self, build, name):
         """Makes the context; what a builder's build() is given, but for the tag."""
-        context = os.path.join(self.folder, name)
+        # Docker's client keeps what it sent of directories by their last name, and sends what has another size or time.
+        context = os.path.join(self.folder, f"{self.case.full_name}-{name}")
         os.makedirs(context)
         write_context(context, self.filled_entries(build.entries()))
         where = {**self.values, "CONTEXT": context}

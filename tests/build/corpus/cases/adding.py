@@ -97,7 +97,6 @@ case(
     FROM veneer/corpus
     ADD %HTTP%/dir/ /new/
     """,
-    fails=".",
 )
 case(
     "url_refused_by_copy",
@@ -302,7 +301,6 @@ case(
     ADD a /new/
     """,
     {"a": archive()[:700]},
-    fails=".",
 )
 case(
     "archive_unpack_false",
@@ -362,7 +360,6 @@ case(
     ADD a /new/
     """,
     {"a": odd_tar(("../../../../outside-of-corpus", FILE, "F"), ("in", FILE, "I"))},
-    fails=".",
 )
 case(
     "archive_absolute_names_are_below",

@@ -428,6 +428,7 @@ case(
         "/x/d": 'd 755 0:0 @1600000000 user.dir="d"',
         "/x/f": 'f 644 0:0 "X" @1600000000 user.binary=0x00ff user.note="kept"',
     },
+    differs={"buildkit": "dockerd exports no extended attributes but security.capability"},
 )
 
 case(
@@ -455,7 +456,6 @@ case(
     COPY a b /x
     """,
     {"a": "", "b": ""},
-    fails="(?i)destination must be a directory and end with a /",
 )
 case(
     "file_onto_directory",
@@ -481,7 +481,6 @@ case(
     COPY data /
     """,
     {"data/sub": "now a file"},
-    fails="(?i)(cannot|is a directory|directory|exists)",
 )
 case(
     "directory_replaces_file_of_that_name",

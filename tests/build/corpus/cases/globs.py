@@ -36,7 +36,6 @@ case(
     COPY [a-b].txt [^a]b.txt* /new/
     """,
     GLOB,
-    fails="(?i)not found|no match|no source|no such|no items",
 )
 case(
     "glob_class_range",
@@ -102,7 +101,6 @@ case(
     COPY *.none /new/
     """,
     GLOB,
-    fails="(?i)not found|no match|no such|no source|no items|no files",
 )
 case(
     "glob_one_file_to_name",
@@ -119,7 +117,6 @@ case(
     COPY *.txt /new
     """,
     GLOB,
-    fails=".",
 )
 case(
     "glob_of_symlinks",

@@ -22,6 +22,9 @@ case(
     LABEL only=this
     CMD ["/x"]
     """,
+    unsupported={"buildkit": "docker saves no image without layers"},
+    tree={},
+    config={"Cmd": ["/x"], "Labels": {"only": "this"}},
 )
 
 case(
@@ -68,11 +71,12 @@ case(
 )
 
 case(
-    "cmd_json_of_other_types_is_shell",
+    "cmd_json_of_other_types",
     """
     FROM veneer/corpus
     CMD ["echo", 1]
     """,
+    fails="arrays must be comprised of strings only",
 )
 
 case(

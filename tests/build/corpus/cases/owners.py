@@ -74,7 +74,6 @@ case(
     COPY --chown=nobody-knows file /new
     """,
     TREE,
-    fails="(?i)(unable to|invalid|unknown|no such|not found|find)",
 )
 case(
     "chown_unknown_group",
@@ -83,7 +82,6 @@ case(
     COPY --chown=app:nothing file /new
     """,
     TREE,
-    fails="(?i)(unable to|invalid|unknown|no such|not found|find)",
 )
 case(
     "chown_names_of_the_target",
@@ -117,7 +115,6 @@ case(
     COPY --chown=root:root file /new
     """,
     TREE,
-    fails="(?i)(passwd|unable to|invalid|unknown|no such|not found|find)",
 )
 case(
     "chown_numbers_without_passwd",

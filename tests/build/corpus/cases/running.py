@@ -35,7 +35,7 @@ case(
     FROM veneer/corpus
     RUN echo to-stdout-$((40+2)); echo to-stderr-$((40+3)) >&2
     """,
-    said="to-stdout-42(.|\n)*to-stderr-43",
+    said="to-stdout-42(.|\n)*to-stderr-43|to-stderr-43(.|\n)*to-stdout-42",
     tree={},
 )
 case(
@@ -71,7 +71,7 @@ case(
     "killed_by_signal",
     """
     FROM veneer/corpus
-    RUN kill -KILL $$
+    RUN sleep 9 & kill -KILL $!; wait $!
     """,
     fails="exit code: 137",
 )

@@ -172,6 +172,8 @@ case(
     ENV B=1
     """,
     flags=["--target", "0"],
+    fails="could not be found",
+    differs={"buildah": "it takes the number of a stage, too"},
 )
 case(
     "target_in_any_case",

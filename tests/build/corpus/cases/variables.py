@@ -8,8 +8,17 @@ case(
     FROM veneer/corpus
     ARG SET=value
     ARG EMPTY=
-    ENV A=${SET:-x} B=${EMPTY:-x} C=${UNSET:-x} D=${UNSET:-} E=${UNSET:-a b}
+    ENV A=${SET:-x} B=${EMPTY:-x} C=${UNSET:-x} D=${UNSET:-} E="${UNSET:-a b}"
     """,
+)
+
+case(
+    "a_space_in_a_default_ends_the_word",
+    """
+    FROM veneer/corpus
+    ENV A=${UNSET:-a b}
+    """,
+    fails="(?i)syntax error|Syntax|can't find = in",
 )
 
 case(
