@@ -42,7 +42,7 @@ int Context::Finish() {
     Complain(std::string("cannot write to standard output: ") + std::strerror(errno));
     failed_ = true;
   }
-  return failed_ ? kExitError : 0;
+  return failed_ ? kExitError : status_;
 }
 
 }  // namespace veneer::tools

@@ -35,6 +35,8 @@ class Context {
 
   // The program's exit status will tell of a failure that has had its say.
   void Fail() { failed_ = true; }
+  // It will be `status`, unless that is 0: of a program that this one ran.
+  void Exit(int status) { status_ = status; }
 
   // The exit status, once the command has run: 0 or kExitError.
   int Finish();
@@ -42,6 +44,7 @@ class Context {
  private:
   std::unique_ptr<Store> store_;
   bool failed_ = false;
+  int status_ = 0;
 };
 
 // A mistake in the command line that CLI11 cannot know of, thrown by the body of a command: exit

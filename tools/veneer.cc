@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tools/build/cmd_build.h"
+#include "tools/build/cmd_builder.h"
 #include "tools/commands.h"
 #include "tools/context.h"
 
@@ -103,6 +104,7 @@ int Main(int argc, char** argv) {
   app.fallthrough(false);
 
   build::AddBuild(app, context);
+  build::AddBuilderGroup(app, context);
   AddLoad(app, context);
   AddSave(app, context);
   AddImport(app, context);

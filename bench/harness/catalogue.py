@@ -1,6 +1,6 @@
 """All workloads, and the images that they run on."""
 
-from . import filesystem, large, scale, tools
+from . import builds, filesystem, large, scale, tools
 from .filesystem import Materials
 from .images import Debian, Sizes, SmallDebian
 
@@ -35,6 +35,7 @@ def catalogue(options):
         *scale.lookups(depths),
         *scale.many_files("million", files, depth),
         *tools.workloads(min(largest, 1 << 30), 500 if small else 50_000),
+        *builds.workloads(min(largest, 1 << 30) >> 20, 500 if small else 50_000),
     ]
     return images, workloads
 

@@ -77,6 +77,8 @@ class Tool:
     def commit(self, container):
         return self.time("commit", container, "bench/changed")
 
+    build = None  # build(context) where the tool can
+
     def abandon(self):
         pass
 
@@ -103,6 +105,9 @@ class Veneer(Tool):
         script = '"$0" --root "$1" mount "$("$0" --root "$1" create "$2")" "$3"'
         veneer, _, store = self.words()
         return self.measure("sh", "-c", script, veneer, store, TAG, self.at("another"))
+
+    def build(self, context):
+        return self.time("build", "--progress", "plain", "-t", "bench/built", context)
 
     def end_service(self):
         for container in self.containers:
@@ -159,6 +164,9 @@ class Buildah(Tool):
     def commit(self, container):
         return self.time("commit", "-q", container, "bench/changed")
 
+    def build(self, context):
+        return self.time("build", "--layers", "--isolation", "chroot", "--network", "host", "-t", "bench/built", context)
+
     diff = None
 
 
@@ -171,7 +179,10 @@ class Docker(Tool):
         return ["docker"]
 
     def environment(self):
-        return dict(os.environ, DOCKER_HOST="unix://" + self.at("sock"), DOCKER_CONFIG=self.at("client"))
+        return dict(os.environ, DOCKER_HOST="unix://" + self.at("sock"), DOCKER_CONFIG=self.at("client"), DOCKER_BUILDKIT="1")
+
+    def build(self, context):
+        return self.time("build", "--progress", "plain", "--network", "host", "-t", "bench/built", context)
 
     def start_service(self):
         os.mkdir(self.at("client"))

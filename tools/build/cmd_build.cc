@@ -1,4 +1,4 @@
-// build --check, --print-ast.
+// build.
 #include "tools/build/cmd_build.h"
 
 #include <cstdio>
@@ -6,57 +6,24 @@
 #include <string>
 #include <vector>
 
+#include "tools/build/build_flags.h"
+#include "tools/build/build_options.h"
 #include "tools/build/check.h"
 #include "tools/build/dockerfile_file.h"
+#include "tools/build/isolation.h"
 #include "tools/build/parser.h"
+#include "tools/build/run_build.h"
 #include "tools/build/source_excerpt.h"
 #include "tools/build/store_image.h"
 
 namespace veneer::build {
 namespace {
 
-struct Flags {
-  std::string file;
-  std::string context = ".";
-  std::string target;
-  std::string platform;
-  std::vector<std::string> build_args;
-  std::vector<std::string> contexts;
-  std::vector<std::string> tags;
-  bool print_ast = false;
-  bool check = false;
-};
-
 // The error for the last line, after the excerpts it comes with.
 std::unexpected<Error> Report(const DockerfileFile& file, const DockerfileError& error) {
   std::fflush(stdout);
   std::fputs(ErrorExcerpts(file.name, file.text, error).c_str(), stderr);
   return Invalid(error.message);
-}
-
-Result<BuildOptions> Options(tools::Context& context, const Flags& flags) {
-  BuildOptions options;
-  options.target = flags.target;
-  for (const std::string& arg : flags.build_args) {
-    const size_t equals = arg.find('=');
-    const std::string name = arg.substr(0, equals);
-    if (equals != std::string::npos) {
-      options.build_args[name] = arg.substr(equals + 1);
-    } else if (const char* const value = std::getenv(name.c_str())) {
-      options.build_args[name] = value;  // as Docker: the name alone stands for our environment's
-    }
-  }
-  for (const std::string& named : flags.contexts) {
-    const size_t equals = named.find('=');
-    if (equals == std::string::npos || equals == 0)
-      throw tools::UsageError("--build-context: NAME=VALUE expected, not " + named);
-    options.contexts.insert(named.substr(0, equals));
-  }
-  if (!flags.platform.empty()) {
-    TRY_ASSIGN(options.platform, ParsePlatform(flags.platform));
-  }
-  options.base_image = [&context](const std::string& name) { return FindBaseImage(context, name); };
-  return options;
 }
 
 Result<> PrintAst(tools::Context& context, const DockerfileFile& file) {
@@ -66,8 +33,10 @@ Result<> PrintAst(tools::Context& context, const DockerfileFile& file) {
   return {};
 }
 
-Result<> Check(tools::Context& context, const DockerfileFile& file, const std::string& ignore_text,
-               const BuildOptions& options) {
+Result<> Check(tools::Context& context, const DockerfileFile& file, const BuildFlags& flags) {
+  TRY_ASSIGN(const std::string ignore_text, ReadIgnoreFile(file, flags.context));
+  TRY_ASSIGN(BuildOptions options, ReadBuildOptions(flags));
+  options.base_image = [&context](const std::string& name) { return FindBaseImage(context, name); };
   const CheckReport report = CheckDockerfile(file.text, ignore_text, options);
   context.Print(FormatWarnings(file.name, file.text, report));
   if (report.error) {
@@ -78,41 +47,90 @@ Result<> Check(tools::Context& context, const DockerfileFile& file, const std::s
   return {};
 }
 
-Result<> Run(tools::Context& context, const Flags& flags) {
-  if (!flags.print_ast && !flags.check) {
-    return Invalid("building images is not there yet; what works is --check and --print-ast",
-                   ENOTSUP);
+Result<> Run(tools::Context& context, const BuildFlags& flags) {
+  if (flags.print_ast || flags.check) {
+    TRY_ASSIGN(const DockerfileFile file, ReadDockerfile(flags.file, flags.context));
+    return flags.print_ast ? PrintAst(context, file) : Check(context, file, flags);
   }
-  TRY_ASSIGN(const DockerfileFile file, ReadDockerfile(flags.file, flags.context));
-  if (flags.print_ast) return PrintAst(context, file);
-  TRY_ASSIGN(const std::string ignore_text, ReadIgnoreFile(file, flags.context));
-  TRY_ASSIGN(const BuildOptions options, Options(context, flags));
-  return Check(context, file, ignore_text, options);
+  TRY_ASSIGN(const int status, RunIsolated([&] { return RunBuild(flags, context.root); }));
+  context.Exit(status);
+  return {};
+}
+
+void AddInputs(CLI::App* c, BuildFlags& flags) {
+  const auto several = [&](const char* name, std::vector<std::string>& values, const char* text) {
+    c->add_option(name, values, text)->allow_extra_args(false);
+  };
+  c->add_option("context", flags.context,
+                "Build context: a directory (default: .), a git repository, the URL of an archive, "
+                "or - for an archive or a Dockerfile on standard input");
+  c->add_option("-f,--file", flags.file,
+                "Dockerfile, or - for standard input (default: CONTEXT/Dockerfile)");
+  several("--build-context", flags.contexts,
+          "Named context: NAME=DIRECTORY, docker-image://IMAGE, oci-layout://DIRECTORY, an image "
+          "archive, a git repository or a URL");
+  c->add_option("--target", flags.target, "Stage to build (default: the last)");
+  several("--build-arg", flags.build_args, "Value of an ARG: NAME=VALUE, or NAME alone");
+  several("--label", flags.labels, "Label of the image: NAME=VALUE");
+  c->add_option("--platform", flags.platform, "Platform of the image (default: the host's)");
+  several("--secret", flags.secrets,
+          "Secret for RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME]");
+  several("--ssh", flags.ssh, "Agent for RUN --mount=type=ssh: default, or ID=SOCKET|KEY[,KEY]");
+}
+
+void AddSurroundings(CLI::App* c, BuildFlags& flags) {
+  const auto several = [&](const char* name, std::vector<std::string>& values, const char* text) {
+    c->add_option(name, values, text)->allow_extra_args(false);
+  };
+  c->add_option("--network", flags.network,
+                "Network of RUN: default and host (the host's), or none");
+  several("--add-host", flags.add_hosts, "Line of /etc/hosts while commands run: NAME:ADDRESS");
+  c->add_option("--shm-size", flags.shm_size, "Size of /dev/shm while commands run: 64m");
+  several("--ulimit", flags.ulimits, "Limit while commands run: nofile=1024:2048");
+  several("--allow", flags.allow, "What RUN may do besides: security.insecure");
+  c->add_flag("--no-cache", flags.no_cache, "Use nothing of the build cache");
+  several("--no-cache-filter", flags.no_cache_filter, "Use nothing of the build cache for a stage");
+  several("--cache-from", flags.cache_from, "Build cache to use, too: type=local,src=DIRECTORY");
+  several("--cache-to", flags.cache_to,
+          "Where to put the build's cache: type=local,dest=DIRECTORY[,mode=max]");
+  c->add_option("--jobs", flags.jobs, "Steps at a time (default: all that can)");
+  c->add_flag("--pull", flags.pull, "Needs a registry client, which is not there yet");
+}
+
+void AddOutputs(CLI::App* c, BuildFlags& flags) {
+  const auto several = [&](const char* name, std::vector<std::string>& values, const char* text) {
+    c->add_option(name, values, text)->allow_extra_args(false);
+  };
+  several("-t,--tag", flags.tags, "Name of the image: NAME[:TAG]");
+  several("-o,--output", flags.outputs,
+          "Where the result goes (default: an image): type=image|oci|docker|tar|local[,dest=PATH], "
+          "a directory, or - for a tar");
+  c->add_flag("--load")->description("The image is in the store anyway");
+  c->add_flag("--push", flags.push, "Needs a registry client, which is not there yet");
+  c->add_flag("--squash", flags.squash, "Make one layer of all that the build adds");
+  c->add_option("--iidfile", flags.iidfile, "File for the image's ID");
+  c->add_option("--metadata-file", flags.metadata_file,
+                "File for what is known of the result (JSON)");
+  c->add_flag("-q,--quiet", flags.quiet, "Print the image's ID alone");
+  c->add_option("--progress", flags.progress,
+                "What is shown: auto, plain, tty, rawjson, quiet (default: $BUILDKIT_PROGRESS, "
+                "else auto)");
+  CLI::Option* check = c->add_flag(
+      "--check", flags.check, "Warn of what is better avoided, by BuildKit's rules; exit 1 if so");
+  c->add_flag("--print-ast", flags.print_ast,
+              "Print the syntax tree as S-expressions, as BuildKit's parser dumps it")
+      ->excludes(check);
+  c->add_flag("--rm,--force-rm")->description("Nothing is ever left, so this changes nothing");
 }
 
 }  // namespace
 
 void AddBuild(CLI::App& parent, tools::Context& context) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* c =
-      parent.add_subcommand("build", "Check a Dockerfile (building from it is not there yet)");
-  c->add_option("context", flags->context,
-                "Build context: a directory (default: .), or - for a Dockerfile on standard input");
-  c->add_option("-f,--file", flags->file,
-                "Dockerfile, or - for standard input (default: CONTEXT/Dockerfile)");
-  c->add_option("--target", flags->target, "Stage to look at, and what it needs (default: all)");
-  c->add_option("--build-arg", flags->build_args, "Value of an ARG: NAME=VALUE, or NAME alone")
-      ->allow_extra_args(false);
-  c->add_option("--build-context", flags->contexts, "Named context: NAME=VALUE")
-      ->allow_extra_args(false);
-  c->add_option("--platform", flags->platform, "Platform of the image (default: the host's)");
-  c->add_option("-t,--tag", flags->tags, "Name of the image (for when building is there)")
-      ->allow_extra_args(false);
-  CLI::Option* check = c->add_flag(
-      "--check", flags->check, "Warn of what is better avoided, by BuildKit's rules; exit 1 if so");
-  c->add_flag("--print-ast", flags->print_ast,
-              "Print the syntax tree as S-expressions, as BuildKit's parser dumps it")
-      ->excludes(check);
+  auto flags = std::make_shared<BuildFlags>();
+  CLI::App* c = parent.add_subcommand("build", "Build an image from a Dockerfile");
+  AddInputs(c, *flags);
+  AddSurroundings(c, *flags);
+  AddOutputs(c, *flags);
   context.Run(c, [flags, &context] { return Run(context, *flags); });
 }
 

@@ -29,8 +29,8 @@ struct SourceEntry {
   std::vector<tree::Xattr> xattrs;  // sorted by name; of a directory of the host only those that
                                     // Docker copies: security.capability and user.*
   std::string link_target;          // symlinks
-  ObjectId object;       // of a chain: the content, if the file is not empty
-  uint64_t inode = 0;    // the same for the names of one file (with `device`)
+  ObjectId object;                  // of a chain: the content, if the file is not empty
+  uint64_t inode = 0;               // the same for the names of one file (with `device`)
   uint64_t device = 0;
   uint64_t links = 1;
 };

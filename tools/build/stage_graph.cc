@@ -143,8 +143,10 @@ class StageGraphBuilder {
       node.base.kind = Kind::kScratch;
     }
     if (!stage.name.empty()) by_name_[stage.name] = graph_.stages_.size();
-    for (Instruction& instruction : stage.instructions)
-      node.steps.push_back({std::move(instruction), {}, false});
+    const bool replaced = node.base.kind == Kind::kNamedContext;  // the context is the stage
+    for (Instruction& instruction : stage.instructions) {
+      if (!replaced) node.steps.push_back({std::move(instruction), {}, false});
+    }
     stage.instructions.clear();
     node.stage = std::move(stage);
     graph_.stages_.push_back(std::move(node));
@@ -302,6 +304,7 @@ class StageGraphBuilder {
   }
 
   Located<> ResolveBase(StageNode& node) const {
+    if (node.base.kind == Kind::kNamedContext) ReadContextImage(node);
     if (node.base.kind != Kind::kImage) return {};
     const Result<ImageReference> reference = ImageReference::Parse(node.base.name);
     if (!reference) {
@@ -310,10 +313,15 @@ class StageGraphBuilder {
     }
     if (IsContext(node.base.name)) {
       node.base.kind = Kind::kNamedContext;
+      ReadContextImage(node);
     } else if (options_.base_image) {
       node.image = options_.base_image(reference->Canonical());
     }
     return {};
+  }
+
+  void ReadContextImage(StageNode& node) const {
+    if (options_.context_image) node.image = options_.context_image(node.base.name);
   }
 
   void MarkNeeded() {

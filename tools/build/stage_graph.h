@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "store/base/digest.h"
 #include "tools/build/error.h"
 #include "tools/build/instruction.h"
 #include "tools/build/platform.h"
@@ -20,6 +21,8 @@ namespace veneer::build {
 
 // What a base image's config says that matters before anything runs.
 struct BaseImage {
+  std::string config;            // the whole of it, JSON
+  std::vector<DiffId> layers;    // lowest first
   std::vector<std::string> env;  // NAME=value
   std::string working_dir;
   std::vector<std::string> shell;
@@ -30,9 +33,12 @@ struct BuildOptions {
   std::string target;  // empty: the last stage
   std::map<std::string, std::string> build_args;
   std::optional<Platform> platform;  // of the image; nothing: the host's
-  std::set<std::string> contexts;    // names of --build-context
+  std::map<std::string, std::string> labels;
+  std::set<std::string> contexts;  // names of --build-context
   // The image of a canonical name, if it is known; may be null.
   std::function<std::optional<BaseImage>(const std::string& name)> base_image;
+  // The image that a named context is; nothing where it is a directory. May be null.
+  std::function<std::optional<BaseImage>(const std::string& context)> context_image;
 };
 
 // Where files come from.

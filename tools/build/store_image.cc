@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#include <utility>
+#include <vector>
+
+#include "store/image_config.h"
 #include "tools/image_lookup.h"
 
 namespace veneer::build {
@@ -19,6 +23,23 @@ std::vector<std::string> Strings(const nlohmann::ordered_json& object, const cha
 
 }  // namespace
 
+Result<BaseImage> ReadBaseImage(Store& store, const ImageId& id) {
+  TRY_ASSIGN(auto row, store.catalog().FindImage(id));
+  if (!row) return Invalid("No such image: " + id.ToString(), ENOENT);
+  TRY_ASSIGN(const ImageConfig parsed, ImageConfig::Parse(row->config));
+  BaseImage out;
+  out.config = std::move(row->config);
+  out.layers = parsed.diff_ids;
+  const auto config = parsed.json.find("config");
+  if (config == parsed.json.end() || !config->is_object()) return out;
+  out.env = Strings(*config, "Env");
+  out.shell = Strings(*config, "Shell");
+  out.on_build = Strings(*config, "OnBuild");
+  if (const auto dir = config->find("WorkingDir"); dir != config->end() && dir->is_string())
+    out.working_dir = dir->get<std::string>();
+  return out;
+}
+
 std::optional<BaseImage> FindBaseImage(tools::Context& context, const std::string& name) {
   const std::string root = context.root.empty() ? Store::DefaultPath() : context.root;
   if (access((root + "/veneer.db").c_str(), R_OK | W_OK) != 0) return std::nullopt;
@@ -26,17 +47,9 @@ std::optional<BaseImage> FindBaseImage(tools::Context& context, const std::strin
   if (!store) return std::nullopt;
   const Result<tools::ResolvedImage> image = tools::ResolveImage(**store, name);
   if (!image) return std::nullopt;
-  const Result<tools::ImageFacts> facts = tools::DescribeImage(**store, image->id);
-  if (!facts) return std::nullopt;
-  BaseImage out;
-  const auto config = facts->config.json.find("config");
-  if (config == facts->config.json.end() || !config->is_object()) return out;
-  out.env = Strings(*config, "Env");
-  out.shell = Strings(*config, "Shell");
-  out.on_build = Strings(*config, "OnBuild");
-  if (const auto dir = config->find("WorkingDir"); dir != config->end() && dir->is_string())
-    out.working_dir = dir->get<std::string>();
-  return out;
+  Result<BaseImage> found = ReadBaseImage(**store, image->id);
+  if (!found) return std::nullopt;
+  return std::move(*found);
 }
 
 }  // namespace veneer::build

@@ -1,0 +1,58 @@
+#include "tools/build/build_options.h"
+
+#include <algorithm>
+
+#include "tools/build/go_number.h"
+#include "tools/build/platform.h"
+
+namespace veneer::build {
+
+Result<BuildOptions> ReadBuildOptions(const BuildFlags& flags) {
+  BuildOptions options;
+  options.target = flags.target;
+  options.build_args = NamedValues("--build-arg", flags.build_args, true);
+  options.labels = NamedValues("--label", flags.labels, false);
+  for (const auto& [name, value] : NamedValues("--build-context", flags.contexts, false))
+    options.contexts.insert(name);
+  if (!flags.platform.empty()) {
+    TRY_ASSIGN(options.platform, ParsePlatform(flags.platform));
+  }
+  return options;
+}
+
+Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& options) {
+  BuildSettings settings;
+  for (const std::string& text : flags.secrets) {
+    TRY_ASSIGN(auto secret, ParseSecret(text));
+    settings.secrets.insert_or_assign(std::move(secret.first), std::move(secret.second));
+  }
+  for (const std::string& text : flags.add_hosts) {
+    TRY_ASSIGN(std::string host, ParseExtraHost(text));
+    settings.extra_hosts.push_back(std::move(host));
+  }
+  for (const std::string& text : flags.ulimits) {
+    TRY_ASSIGN(Ulimit limit, ParseUlimit(text));
+    settings.ulimits.push_back(std::move(limit));
+  }
+  if (!flags.shm_size.empty()) {
+    const auto size = ParseMemorySize(flags.shm_size);
+    if (!size || *size < 0) return Invalid("--shm-size: invalid size: '" + flags.shm_size + "'");
+    settings.shm_size = static_cast<uint64_t>(*size);
+  }
+  settings.network = flags.network;
+  if (settings.network != "default" && settings.network != "none" && settings.network != "host")
+    return Invalid("network mode \"" + settings.network +
+                   "\" is not known; there are default, none and host");
+  settings.allow_insecure = std::ranges::find(flags.allow, "security.insecure") != flags.allow.end();
+  settings.no_cache = flags.no_cache;
+  settings.no_cache_stages.insert(flags.no_cache_filter.begin(), flags.no_cache_filter.end());
+  settings.proxy_env = ProxyVariables(options.build_args);
+  if (const auto name = options.build_args.find("BUILDKIT_SANDBOX_HOSTNAME");
+      name != options.build_args.end()) {
+    settings.hostname = name->second;
+  }
+  TRY_ASSIGN(settings.epoch, SourceDateEpoch(options.build_args));
+  return settings;
+}
+
+}  // namespace veneer::build

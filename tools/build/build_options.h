@@ -1,0 +1,17 @@
+// What the command line says about a build's variables, platform and surroundings.
+#pragma once
+
+#include "store/base/result.h"
+#include "tools/build/build_flags.h"
+#include "tools/build/build_session.h"
+#include "tools/build/stage_graph.h"
+
+namespace veneer::build {
+
+// All but the functions that look for images.
+Result<BuildOptions> ReadBuildOptions(const BuildFlags& flags);
+
+// All but contexts and agents. Reads the secrets.
+Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& options);
+
+}  // namespace veneer::build
