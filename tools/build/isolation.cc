@@ -11,6 +11,8 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -29,14 +31,24 @@ constexpr unsigned kPatienceSeconds = 15;  // from being asked to end to being k
 std::atomic<bool> interrupted{false};
 // Of the process that waits: whom to pass signals on to.
 std::atomic<pid_t> child_of_signals{0};
-std::atomic<int> signals_seen{0};
+std::atomic<int64_t> first_signal{0};  // nanoseconds of the monotonic clock
+// One that comes so soon after the first is the same: both the process and its group got it.
+constexpr int64_t kSameNanos = 300'000'000;
+
+int64_t Now() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
 
 void PassOn(int number) {
   const pid_t child = child_of_signals;
   if (child <= 0) return;
-  if (number == SIGALRM || signals_seen.fetch_add(1) > 0) {
+  const int64_t now = Now(), first = first_signal;
+  if (number == SIGALRM || (first != 0 && now - first > kSameNanos)) {
     kill(child, SIGKILL);
-  } else {
+  } else if (first == 0) {
+    first_signal = now;
     kill(child, SIGTERM);
     alarm(kPatienceSeconds);
   }

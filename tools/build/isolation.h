@@ -13,8 +13,8 @@
 namespace veneer::build {
 
 // Runs `body` there and gives its exit status; 128 + n where a signal ended it. SIGINT and SIGTERM
-// are passed on: `body` finds them by WasInterrupted(). A second one, or a quarter of a minute
-// without an end, kills it. REQUIRES: this process has one thread, and holds no store open.
+// are passed on: `body` finds them by WasInterrupted(). A second one later, or a quarter of a
+// minute without an end, kills it. REQUIRES: this process has one thread, and holds no store open.
 //
 // Errors are sentences: no user namespaces, newuidmap missing, …
 Result<int> RunIsolated(const std::function<int()>& body);
