@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "tests/build/run_fixture.h"
+#include "tools/build/device_cage.h"
 #include "tools/build/hybrid_cgroups.h"
 
 namespace veneer::build {
@@ -231,6 +232,8 @@ TEST_P(RunStep, UsersAreTheRootFilesystems) {
   EXPECT_EQ(Of("id -u; id -g; id -G"), "0\n0\n0 1\n");
   step.spec.user = "app";
   EXPECT_EQ(Of("id -u; id -g; id -G"), "1000\n1001\n1001 27\n");
+  EXPECT_EQ(Of("echo seen >/dev/stdout; echo error >/dev/stderr"), "seen\n");
+  EXPECT_EQ(step.err, "error\n");
   step.spec.user = "1234:5678";
   EXPECT_EQ(Of("id -u; id -g; id -G"), "1234\n5678\n5678\n");
   step.spec.user = "nobody";
@@ -461,9 +464,36 @@ TEST_P(RunStep, RootFilesystemsWithSymlinksOnTheWay) {
   EXPECT_EQ(Of("echo yes"), "yes\n");
 }
 
+TEST(DeviceCages, GoWithTheirOwnerAndThoseOfTheKilledWithTheNext) {
+  auto own = DeviceCage::Create();
+  if (!own && own.error().code() == ENOTSUP) GTEST_SKIP() << "no cgroups of version 1";
+  ASSERT_TRUE(own) << own.error().Message();
+  const std::string path = (*own)->path();
+  EXPECT_TRUE(std::filesystem::exists(path));
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto cage = DeviceCage::Create();
+    if (cage && write(ends[1], (*cage)->path().data(), (*cage)->path().size()) < 0) _exit(1);
+    kill(getpid(), SIGKILL);
+  }
+  close(ends[1]);
+  char forgotten[256] = {};
+  ASSERT_GT(read(ends[0], forgotten, sizeof forgotten - 1), 0);
+  close(ends[0]);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  ASSERT_TRUE(DeviceCage::Create());
+  EXPECT_FALSE(std::filesystem::exists(forgotten));
+  EXPECT_TRUE(std::filesystem::exists(path));  // somebody lives there
+  own->reset();
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST_P(RunStep, SeveralAtOnce) {
   std::vector<std::thread> threads;
   std::vector<std::string> outputs(4);
+  threads.reserve(outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
     threads.emplace_back([&, i] {
       Step own;
@@ -484,7 +514,7 @@ TEST_P(RunStep, SeveralAtOnce) {
 // its status.
 int InUserNamespace(const std::function<int()>& body) {
   int ready[2], mapped[2];
-  if (pipe(ready) != 0 || pipe(mapped) != 0) return -1;
+  if (pipe2(ready, O_CLOEXEC) != 0 || pipe2(mapped, O_CLOEXEC) != 0) return -1;
   const pid_t child = fork();
   if (child == 0) {
     char byte = 0;

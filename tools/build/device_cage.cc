@@ -21,7 +21,7 @@ namespace veneer::build {
 namespace {
 
 constexpr std::string_view kHierarchy = "/sys/fs/cgroup/devices";
-constexpr std::string_view kPrefix = "veneer-";
+constexpr std::string_view kPrefix = "veneer-cage-";  // no container is called that
 constexpr int kCreateTries = 5;  // somebody else may take an empty cage for a forgotten one
 constexpr int kRemoveTries = 200;
 constexpr std::chrono::milliseconds kRemovePause(

@@ -27,6 +27,8 @@ class DeviceCage {
   DeviceCage(const DeviceCage&) = delete;
   DeviceCage& operator=(const DeviceCage&) = delete;
 
+  const std::string& path() const { return path_; }  // the cgroup's folder
+
   // ChildProcess::Start, in the cage.
   Result<ChildProcess> Start(const std::vector<std::string>& words, int stdout_fd, int stderr_fd);
 
