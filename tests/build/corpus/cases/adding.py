@@ -360,6 +360,7 @@ case(
     ADD a /new/
     """,
     {"a": odd_tar(("../../../../outside-of-corpus", FILE, "F"), ("in", FILE, "I"))},
+    fails="outside-of-corpus",
 )
 case(
     "archive_absolute_names_are_below",
