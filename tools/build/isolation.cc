@@ -20,6 +20,7 @@
 #include "store/base/beneath.h"
 #include "store/base/unique_fd.h"
 #include "tools/build/account_file.h"
+#include "tools/build/hybrid_cgroups.h"
 #include "tools/build/program.h"
 #include "tools/build/text.h"
 
@@ -139,6 +140,7 @@ Result<> EnterNamespaces(bool as_root, int ids_ready, int ids_wanted) {
     fmt::print(stderr, "veneer: cannot set up the build's namespaces: {}\n", strerror(errno));
     _exit(1);
   }
+  (void)HideUnifiedCgroups();  // without, runc has to do what crun could
   const pid_t builder = fork();
   if (builder < 0) _exit(1);
   if (builder == 0) {
