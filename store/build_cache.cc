@@ -95,6 +95,7 @@ std::vector<Candidate> CandidatesOf(const Contents& contents, const BuildCachePr
 Result<std::vector<BuildCacheEntry>> BuildCacheEntries(Store& store) {
   TRY_ASSIGN(Contents contents, Contents::Read(store));
   std::vector<BuildCacheEntry> entries;
+  entries.reserve(contents.ledger.records().size() + contents.mounts.size());
   for (size_t i = 0; i < contents.ledger.records().size(); ++i) {
     entries.push_back(EntryOf(contents.ledger, i));
   }
