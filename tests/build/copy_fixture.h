@@ -124,6 +124,7 @@ class CopyTest : public veneer::test::StoreTest {
   // Chains of the store, one layer for each tar.
   Chain MakeChain(const std::vector<std::vector<Entry>>& layers) {
     std::vector<DiffId> ids;
+    ids.reserve(layers.size());
     for (const auto& entries : layers)
       ids.push_back(veneer::test::Must(veneer::test::AddLayer(store(), Tar(entries))));
     return OpenChain(ids);
