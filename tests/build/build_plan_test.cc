@@ -11,7 +11,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::Contains;
-using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
 constexpr const char* kBase = R"({"architecture":"amd64","os":"linux","created":"2020-01-01T00:00:00Z",
@@ -42,6 +41,7 @@ DiffId Layer(int n) { return DiffId(Digest::Of(std::to_string(n))); }
 Json ConfigOf(const ImageDraft& draft, std::vector<int64_t> created = {},
               std::optional<int64_t> epoch = {}) {
   std::vector<DiffId> layers;
+  layers.reserve(draft.own_layers());
   for (size_t i = 0; i < draft.own_layers(); ++i) layers.push_back(Layer(static_cast<int>(i)));
   return Json::parse(draft.Finish(layers, created, epoch));
 }

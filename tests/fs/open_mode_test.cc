@@ -300,7 +300,7 @@ TEST_P(OpenMode, FilesOfAReadOnlyMountAreReadWithoutOpeningThem) {
   munmap(map, 4096);
   EXPECT_EQ(StatsOf(work).handles, before.handles);
   EXPECT_EQ(StatsOf(work).passthrough, 0u);
-  EXPECT_EQ(open((work / "f").c_str(), O_RDWR), -1);
+  EXPECT_EQ(open((work / "f").c_str(), O_RDWR | O_CLOEXEC), -1);
   EXPECT_EQ(errno, EROFS);
 }
 

@@ -22,7 +22,7 @@ constexpr size_t kHead = 1024;  // enough to tell an archive
 
 Result<std::string> Folder(const std::string& scratch, const char* name) {
   std::string path = scratch + "/" + name;
-  TRY(EnsureDir(AT_FDCWD, path, 0700));
+  TRY(EnsureDir(AT_FDCWD, path, 0755));
   return path;
 }
 

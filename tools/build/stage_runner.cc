@@ -302,6 +302,7 @@ Result<> StageRunner::Add(const PlannedStep& step, BuildLog::Vertex vertex,
       TRY_ASSIGN(GitSource git, ParseGitSource(source));
       if (add.keep_git_dir) git.keep_git_dir = add.keep_git_dir;
       TRY_ASSIGN(const std::string folder, session_.NewFolder("git"));
+      if (chmod(folder.c_str(), 0755) != 0) return Errno("chmod " + folder);  // it is copied
       TRY_ASSIGN(const std::string directory, FetchGit(git, folder, fetch));
       TRY_ASSIGN(auto tree, OpenDirectorySource(directory, nullptr));
       spec.checked_out.push_back(tree.get());
