@@ -257,6 +257,7 @@ TEST_F(BuildLogTest, ThreadsMayAllTalk) {
   PlainLog log(paper_.fd(), StartLogClock(), true);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&log] {
         const auto vertex = log.Add("v");

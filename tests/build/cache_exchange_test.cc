@@ -86,6 +86,7 @@ class CacheExchangeTest : public test::StoreTest {
   }
   static std::vector<Digest> Keys(const std::vector<std::string>& names) {
     std::vector<Digest> keys;
+    keys.reserve(names.size());
     for (const std::string& name : names) keys.push_back(Key(name));
     return keys;
   }
