@@ -19,6 +19,7 @@
 namespace veneer::build {
 namespace {
 
+constexpr const char* kUnnamed = "__unnamed__";  // as BuildKit
 constexpr long kMaxRedirects = 10;
 constexpr long kConnectSeconds = 30;
 constexpr long kSlowestBytes = 1, kSlowestSeconds = 60;  // slower than that for so long: given up
@@ -45,12 +46,14 @@ int OnProgress(void* user, curl_off_t /*total*/, curl_off_t /*now*/, curl_off_t 
   return *download->cancelled && (*download->cancelled)() ? 1 : 0;
 }
 
+// The last part of the URL's path.
 std::string NameOf(const std::string& url) {
   std::string path = url.substr(0, url.find_first_of("?#"));
   path.erase(0, path.find("://") + 3);
   const size_t slash = path.find('/');
   path = slash == std::string::npos ? "" : path.substr(slash);
-  return path.substr(path.rfind('/') + 1);
+  while (path.ends_with('/')) path.pop_back();
+  return path.empty() ? kUnnamed : path.substr(path.rfind('/') + 1);
 }
 
 }  // namespace
@@ -105,7 +108,6 @@ Result<FetchedFile> FetchFile(const std::string& url, const std::string& directo
   if (!options.checksum.empty() && options.checksum != digest)
     return Invalid(fmt::format("digest mismatch {}: {}", digest, options.checksum), EBADMSG);
   file.name = NameOf(url);
-  if (file.name.empty()) file.name = "download";
   return file;
 }
 
