@@ -37,6 +37,26 @@ class EmptyTree : public SourceTree {
   Result<UniqueFd> Open(const std::string& path) const override { return Fail(ENOENT, path); }
 };
 
+// Another tree, as long as nobody wants the build to end: reading is what takes long.
+class CancellableTree : public SourceTree {
+ public:
+  CancellableTree(const SourceTree& tree, const BuildSession& session)
+      : tree_(tree), session_(session) {}
+  Result<SourceEntry> Stat(const std::string& path) const override { return tree_.Stat(path); }
+  Result<std::vector<std::string>> List(const std::string& path) const override {
+    if (session_.cancelled()) return Fail(ECANCELED, "copy");
+    return tree_.List(path);
+  }
+  Result<UniqueFd> Open(const std::string& path) const override {
+    if (session_.cancelled()) return Fail(ECANCELED, "copy");
+    return tree_.Open(path);
+  }
+
+ private:
+  const SourceTree& tree_;
+  const BuildSession& session_;
+};
+
 // The words as BuildKit shows them in an error.
 std::string Shown(const std::vector<std::string>& words) {
   std::string text;
@@ -246,6 +266,8 @@ std::string StageRunner::Absolute(const PlannedStep& step, const std::string& de
 
 Result<> StageRunner::CopyLayer(const PlannedStep& step, BuildLog::Vertex vertex, CopySpec spec) {
   TRY_ASSIGN(spec.scratch, session_.NewFolder("copy"));
+  std::optional<CancellableTree> from;
+  if (spec.from != nullptr) spec.from = &from.emplace(*spec.from, session_);
   const bool on_nothing = spec.link;
   std::shared_ptr<const tree::MergedTree> chain;
   if (!on_nothing) {
