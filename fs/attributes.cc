@@ -20,10 +20,11 @@ Result<struct stat> Overlay::Attr(const InodePtr& inode, const struct stat* hint
     PartialCopyPtr partial;
     {
       MutexLock lock(inode->mu);
-      if (inode->shown) return *inode->shown;
+      const Inode::Rare& rare = inode->rare();
+      if (rare.shown) return *rare.shown;
       data = inode->data;
       dead = inode->dead;
-      partial = inode->partial.copy;
+      partial = rare.partial.copy;
     }
     if (!inode->has_upper()) {
       if (lower_hint != nullptr) {

@@ -20,7 +20,8 @@ class Overlay::CopyTurn {
     if (!held_) return;
     MutexLock lock(inode_->mu);
     inode_->copying = false;
-    inode_->shown.reset();
+    if (inode_->rare().shown) inode_->MakeRare().shown.reset();
+    inode_->TidyRare();
     table_.copied(*inode_).NotifyAll();
   }
   CopyTurn(const CopyTurn&) = delete;

@@ -130,7 +130,7 @@ Result<> Overlay::EnsureRemovedDir(const InodePtr& dir) {
   Temporary made(*upper_);
   TRY_ASSIGN(DirCopy copy, CopyDir(*dir, made));
   MutexLock lock(dir->mu);
-  dir->orphan = std::make_shared<const UniqueFd>(std::move(copy.fd));
+  dir->MakeRare().orphan = std::make_shared<const UniqueFd>(std::move(copy.fd));
   dir->upper_ino.store(copy.upper_ino, std::memory_order_release);
   return {};
 }
@@ -146,7 +146,7 @@ Result<> Overlay::EnsureUpper(const InodePtr& inode, Need need) {
   }
   auto satisfied = [&]() REQUIRES_LOCK(inode->mu) {
     if (!inode->has_upper()) return false;
-    if (inode->data == Data::kPartial) return need != Need::kPlaced || inode->partial.placed;
+    if (inode->data == Data::kPartial) return need != Need::kPlaced || inode->rare().partial.placed;
     if (inode->copying) return false;
     return inode->data == Data::kUpper || need == Need::kAttributes || need == Need::kPlaced;
   };
@@ -185,7 +185,7 @@ Result<> Overlay::CopyUpInTurn(const InodePtr& inode, Need need) {
   {
     MutexLock lock(inode->mu);
     data = inode->has_upper() ? inode->data : Data::kLower;
-    placed = inode->partial.placed;
+    placed = inode->rare().partial.placed;
   }
   if (!inode->has_upper()) return CopyUpFile(inode, attributes ? Need::kAttributes : need);
   if (data == Data::kPartial && need == Need::kPlaced && !placed) {
@@ -199,7 +199,7 @@ void Overlay::Publish(const InodePtr& inode, uint64_t upper_ino, Data data, Uniq
   BackingPtr old;  // closed after the lock
   MutexLock lock(inode->mu);
   inode->data = data;
-  inode->partial = {};
+  if (inode->rare().partial.copy) inode->MakeRare().partial = {};
   inode->upper_ino.store(upper_ino, std::memory_order_release);
   if (data != Data::kUpper || inode->opens == 0) return;
   old = std::move(inode->backing);
@@ -297,8 +297,9 @@ Result<SharedFd> Overlay::Place(const InodePtr& inode, Temporary& file, const st
     {
       MutexLock lock(inode->mu);
       dead = inode->dead;
-      if (!dead)
-        inode->shown = std::make_unique<struct stat>(st);  // link counts change step by step
+      if (!dead) {  // link counts change step by step
+        inode->MakeRare().shown = std::make_unique<struct stat>(st);
+      }
     }
     if (!dead) {
       return lower_->KnowsNames() ? PlaceAllNames(inode, file) : PlaceIndexed(inode, file, st);
@@ -315,7 +316,7 @@ Result<SharedFd> Overlay::Place(const InodePtr& inode, Temporary& file, const st
   // Unlinked, and still open somewhere.
   TRY_ASSIGN(UniqueFd fd, OpenAt(file.dir(), file.name(), O_PATH | O_NOFOLLOW));
   MutexLock lock(inode->mu);
-  inode->orphan = std::make_shared<const UniqueFd>(std::move(fd));
+  inode->MakeRare().orphan = std::make_shared<const UniqueFd>(std::move(fd));
   return SharedFd();
 }
 
@@ -354,8 +355,8 @@ Result<SharedFd> Overlay::PlaceOneName(const InodePtr& inode, const Put& put) {
 Result<> Overlay::AnchorStub(const InodePtr& inode) {
   {
     MutexLock lock(inode->mu);
-    bool stub =
-        inode->data == Data::kStub || (inode->data == Data::kPartial && inode->partial.placed);
+    bool stub = inode->data == Data::kStub ||
+                (inode->data == Data::kPartial && inode->rare().partial.placed);
     if (!stub || !inode->lower) return {};
   }
   TRY_ASSIGN(auto mark, lower_->MarkOf(inode->lower));
@@ -385,16 +386,16 @@ namespace {
 class ShownCapability {
  public:
   ShownCapability(Inode& inode, std::optional<std::string> value) : inode_(inode) {
-    {
+    if (value) {
       MutexLock lock(inode_.mu);
-      inode_.shown_capability = std::move(value);
+      inode_.MakeRare().shown_capability = std::move(value);
     }
     inode_.ForgetLacks(Inode::kLacksCapability);
   }
   ~ShownCapability() {
     inode_.ForgetLacks(Inode::kLacksCapability);
     MutexLock lock(inode_.mu);
-    inode_.shown_capability.reset();
+    if (inode_.rare().shown_capability) inode_.MakeRare().shown_capability.reset();
   }
   ShownCapability(const ShownCapability&) = delete;
   ShownCapability& operator=(const ShownCapability&) = delete;
@@ -424,7 +425,7 @@ Result<> Overlay::FillStub(const InodePtr& inode, Need need) {
   TRY_ASSIGN(struct stat shown, Attr(inode));
   {
     MutexLock lock(inode->mu);
-    inode->shown = std::make_unique<struct stat>(shown);
+    inode->MakeRare().shown = std::make_unique<struct stat>(shown);
   }
   timespec times[2] = {st.st_atim, st.st_mtim};
   std::optional<std::string> capability;  // where it is stored otherwise, it stays there

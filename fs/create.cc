@@ -217,7 +217,7 @@ Result<std::pair<Entry, HandleId>> Overlay::TmpFile(NodeId parent, mode_t mode, 
   inode->RemoveName(dir.get(), "");
   {
     MutexLock lock(inode->mu);
-    inode->orphan = std::make_shared<const UniqueFd>(std::move(kept));
+    inode->MakeRare().orphan = std::make_shared<const UniqueFd>(std::move(kept));
   }
   TRY_ASSIGN(Entry entry, EntryOf(inode, &made.st));
   return std::pair(entry, NewFile(inode, flags, std::move(fd)));
@@ -251,7 +251,10 @@ Result<Entry> Overlay::Link(NodeId node, NodeId new_parent, const std::string& n
   {
     SharedFd orphan;  // closed after the lock
     MutexLock lock(inode->mu);
-    orphan.swap(inode->orphan);  // a file made by TmpFile() has a name now
+    if (inode->rare().orphan) {  // a file made by TmpFile() has a name now
+      orphan.swap(inode->MakeRare().orphan);
+      inode->TidyRare();
+    }
   }
   return EntryOf(inode, nullptr);
 }

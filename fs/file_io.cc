@@ -72,7 +72,7 @@ Result<BackingPtr> Overlay::OpenBacking(const InodePtr& inode, int flags) {
       MutexLock lock(inode->mu);
       data = inode->data;
       if (serves(inode->backing)) return inode->backing;
-      made.partial = inode->partial.copy;
+      made.partial = inode->rare().partial.copy;
     }
     if (data == Data::kUpper || data == Data::kPartial) {
       made.upper = true;

@@ -1,15 +1,22 @@
 #include "fs/inode.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace veneer::fs {
+
+// After a walk there is one for every file: docs/filesystem.md "Memory". (Mutexes are larger on
+// other machines.)
+static_assert(sizeof(Inode) <= 288);
+
+const Inode::Rare Inode::kNothingRare = {};
 
 Inode::Inode(InodeTable& table, NodeId node, uint64_t number, mode_t file_type, LowerRef ref)
     : id(node),
       ino(number),
-      type(file_type & S_IFMT),
       lower(std::move(ref)),
       dir(S_ISDIR(file_type) ? std::make_unique<DirState>(table.cache()->NewKey()) : nullptr),
+      type(file_type & S_IFMT),
       table_(table) {
   table_.size_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -18,13 +25,12 @@ namespace {
 
 // Letting go of a leaf lets go of its parent, and so on: a loop instead of recursion, for trees of
 // any depth.
-void ReleaseParents(std::vector<Name>&& names) {
+void ReleaseParents(NameList names) {
   thread_local std::vector<InodePtr>* pending = nullptr;
   std::vector<InodePtr> parents;
   bool outermost = pending == nullptr;
   if (outermost) pending = &parents;
-  for (Name& name : names) pending->push_back(std::move(name.parent));
-  names.clear();
+  while (!names.empty()) pending->push_back(names.Take(names.begin()).parent);
   if (!outermost) return;
   while (!parents.empty()) {
     InodePtr next = std::move(parents.back());
@@ -38,14 +44,26 @@ void ReleaseParents(std::vector<Name>&& names) {
 
 Inode::~Inode() {
   table_.size_.fetch_sub(1, std::memory_order_relaxed);
-  table_.Gone(*this);
+  if (listed_) table_.Retire(*this);
   if (dir) table_.cache()->Erase(dir->key);
-  std::vector<Name> last;
+  NameList last;
   {
     MutexLock lock(mu);
-    last.swap(names);
+    std::swap(last, names);
   }
   ReleaseParents(std::move(last));
+}
+
+Inode::Rare& Inode::MakeRare() {
+  if (!rare_) rare_ = std::make_unique<Rare>();
+  return *rare_;
+}
+
+void Inode::TidyRare() {
+  if (rare_ && !rare_->partial.copy && !rare_->orphan && !rare_->shown &&
+      !rare_->shown_capability) {
+    rare_.reset();
+  }
 }
 
 void Inode::AddName(const InodePtr& parent, const std::string& name) {
@@ -57,13 +75,12 @@ void Inode::AddName(const InodePtr& parent, const std::string& name) {
 }
 
 void Inode::RemoveName(const Inode* parent, const std::string& name) {
-  std::vector<Name> removed;
+  Name removed;  // its parent may be destroyed, after the lock
   MutexLock lock(mu);
-  auto it = std::find_if(names.begin(), names.end(),
-                         [&](const Name& n) { return n.parent.get() == parent && n.name == name; });
-  if (it == names.end()) return;
-  removed.push_back(std::move(*it));
-  names.erase(it);
+  auto* it = std::find_if(names.begin(), names.end(), [&](const Name& n) {
+    return n.parent.get() == parent && n.name == name;
+  });
+  if (it != names.end()) removed = names.Take(it);
 }
 
 void Inode::MoveName(const Inode* parent, const std::string& name, const InodePtr& new_parent,
@@ -81,63 +98,58 @@ void Inode::MoveName(const Inode* parent, const std::string& name, const InodePt
 InodePtr InodeTable::FindByIno(uint64_t ino) {
   Shard& shard = ByIno(ino);
   MutexLock lock(shard.mu);
-  auto it = shard.by_ino.find(ino);
-  return it == shard.by_ino.end() ? nullptr : it->second.lock();
+  Inode* known = shard.by_ino.Find(ino);
+  return known != nullptr ? known->weak_from_this().lock() : nullptr;
 }
 
 Result<InodePtr> InodeTable::Find(NodeId id) {
   Shard& shard = ById(id);
   MutexLock lock(shard.mu);
-  auto it = shard.by_id.find(static_cast<uint64_t>(id));
-  if (it == shard.by_id.end()) return Fail(ESTALE, "node");
-  return it->second;
+  const Inode* known = shard.by_id.Find(static_cast<uint64_t>(id));
+  if (known == nullptr) return Fail(ESTALE, "node");
+  return known->held_;
 }
 
 void InodeTable::Hold(const InodePtr& inode) {
   Shard& shard = ById(inode->id);
   MutexLock lock(shard.mu);
-  if (inode->nlookup_++ == 0) shard.by_id.emplace(static_cast<uint64_t>(inode->id), inode);
+  if (inode->nlookup_ == 0) {
+    shard.by_id.Add(inode.get());
+    inode->held_ = inode;
+  }
+  ++inode->nlookup_;
 }
 
 bool InodeTable::Forget(NodeId id, uint64_t count) {
   InodePtr last;  // destroyed after the lock: its parents may be in this shard
   Shard& shard = ById(id);
   MutexLock lock(shard.mu);
-  auto it = shard.by_id.find(static_cast<uint64_t>(id));
-  if (it == shard.by_id.end()) return false;
-  uint64_t held = it->second->nlookup_;
-  it->second->nlookup_ = held - std::min(held, count);
-  if (held > count) return false;
-  last = std::move(it->second);
-  shard.by_id.erase(it);
+  Inode* known = shard.by_id.Find(static_cast<uint64_t>(id));
+  if (known == nullptr) return false;
+  known->nlookup_ -= std::min(known->nlookup_, count);
+  if (known->nlookup_ > 0) return false;
+  shard.by_id.Remove(known);
+  last = std::move(known->held_);
   return true;
 }
 
 void InodeTable::Retire(const Inode& inode) {
-  std::weak_ptr<const Inode> self = inode.weak_from_this();
   Shard& shard = ByIno(inode.ino);
   MutexLock lock(shard.mu);
-  auto it = shard.by_ino.find(inode.ino);
-  if (it == shard.by_ino.end()) return;
-  // Only its own entry: the number may be another file's already. (A locked pointer would be
-  // destroyed under the lock.)
-  if (!it->second.owner_before(self) && !self.owner_before(it->second)) {
-    shard.by_ino.erase(it);
-  }
-}
-
-void InodeTable::Gone(const Inode& inode) {
-  Shard& shard = ByIno(inode.ino);
-  MutexLock lock(shard.mu);
-  auto it = shard.by_ino.find(inode.ino);
-  if (it != shard.by_ino.end() && it->second.expired()) shard.by_ino.erase(it);
+  shard.by_ino.Remove(&inode);  // it alone: the number may be another file's already
 }
 
 void InodeTable::Clear() {
   for (Shard& shard : shards_) {
-    std::unordered_map<uint64_t, InodePtr> nodes;
-    MutexLock lock(shard.mu);
-    nodes.swap(shard.by_id);
+    Inode* nodes;
+    {
+      MutexLock lock(shard.mu);
+      nodes = shard.by_id.TakeAll();
+    }
+    while (nodes != nullptr) {
+      InodePtr node = std::move(nodes->held_);
+      nodes = nodes->next_by_id_;
+    }
   }
 }
 

@@ -4,6 +4,8 @@
 // An inode is found by its NodeId while the kernel holds references to it, and by its inode number
 // while anything does: that is what makes two names of one file one inode. Children hold their
 // parents. Nothing here does I/O. Locks: docs/filesystem.md "Locks".
+//
+// Millions of them may be in memory, so they are kept small: what few have stands in Inode::Rare.
 #pragma once
 
 #include <array>
@@ -11,21 +13,19 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <vector>
 
 #include "fs/fd_cache.h"
 #include "fs/freeze_gate.h"
+#include "fs/inode_chains.h"
 #include "fs/lower.h"
+#include "fs/name_list.h"
 #include "fs/partial_copy.h"
 #include "fs/types.h"
 #include "store/base/mutex.h"
 
 namespace veneer::fs {
 
-class Inode;
 class InodeTable;
-using InodePtr = std::shared_ptr<Inode>;
 
 // The descriptor behind the open handles of a file. Immutable: a copy-up makes another one and
 // swaps it in.
@@ -53,11 +53,6 @@ struct PartialFile {
   bool placed = false;  // it was a stub: the upper has it under its names already
   // Freezing waits until the data is there.
   std::shared_ptr<Passage> passage;
-};
-
-struct Name {
-  InodePtr parent;
-  std::string name;
 };
 
 // What only directories have.
@@ -99,7 +94,6 @@ class Inode : public std::enable_shared_from_this<Inode> {
 
   const NodeId id;
   const uint64_t ino;    // what stat shows
-  const mode_t type;     // S_IFMT bits
   const LowerRef lower;  // the lower file or merged directory; none for what was born in the upper
   const std::unique_ptr<DirState> dir;  // directories only
 
@@ -107,19 +101,14 @@ class Inode : public std::enable_shared_from_this<Inode> {
   // True once the upper has the file (at least a stub) or directory; never becomes false again.
   bool has_upper() const { return upper_ino.load(std::memory_order_acquire) != 0; }
   std::atomic<uint64_t> upper_ino{0};  // st_ino in the upper's filesystem
-  // True: the file is reached through work/links/<ino>, not through its names.
-  std::atomic<bool> indexed{false};
+
+  Mutex mu;
+  NameList names GUARDED_BY(mu);      // those the engine has met; directories: one
+  BackingPtr backing GUARDED_BY(mu);  // while there are open handles
+
+  const mode_t type;  // S_IFMT bits
+  uint32_t opens GUARDED_BY(mu) = 0;
   std::atomic<int> link_delta{0};  // indexed: names beyond the links of the upper's file
-  // Not 0: the removal of the stub's marker may not be durable yet. fdatasync does not bring an
-  // attribute's removal to the disk, so the next Fsync() is a whole one and sets 0; each value is
-  // set once, so that a removal meanwhile is not missed.
-  enum MarkRemoval { kMarkSettled, kMarkRemovedBefore, kMarkRemoved };
-  std::atomic<MarkRemoval> mark_removal{kMarkSettled};
-  // The upper's file carries `veneer.pending`: its data was copied and may not be durable yet. Set
-  // before the data is kUpper, and cleared after the marker is gone.
-  std::atomic<bool> pending{false};
-  // False once it is known that a write need not clear setuid, setgid.
-  std::atomic<bool> maybe_suid{true};
   // Of the attributes that the kernel asks for at every turn (xattr.cc), those that the file is
   // known not to have; above them a number that changes with each that comes, or comes back.
   enum Lack : uint32_t {
@@ -136,25 +125,40 @@ class Inode : public std::enable_shared_from_this<Inode> {
     while (!lacks.compare_exchange_weak(before, (before & ~bits) + kNextLack)) {
     }
   }
-  // The last change was the removal of its capabilities.
-  std::atomic<bool> capability_removed{false};
+  // Not 0: the removal of the stub's marker may not be durable yet. fdatasync does not bring an
+  // attribute's removal to the disk, so the next Fsync() is a whole one and sets 0; each value is
+  // set once, so that a removal meanwhile is not missed.
+  enum MarkRemoval : uint8_t { kMarkSettled, kMarkRemovedBefore, kMarkRemoved };
+  std::atomic<MarkRemoval> mark_removal{kMarkSettled};
+  // True: the file is reached through work/links/<ino>, not through its names.
+  std::atomic<bool> indexed{false};
+  // The upper's file carries `veneer.pending`: its data was copied and may not be durable yet. Set
+  // before the data is kUpper, and cleared after the marker is gone.
+  std::atomic<bool> pending{false};
+  // False once it is known that a write need not clear setuid, setgid.
+  std::atomic<bool> maybe_suid{true};
   // Likewise for capabilities that the host does not know of.
   std::atomic<bool> maybe_capable{true};
-
-  Mutex mu;
-  std::vector<Name> names GUARDED_BY(mu);  // those the engine has met; directories: one
-  bool dead GUARDED_BY(mu) = false;        // no names are left
-  bool copying GUARDED_BY(mu) = false;     // a copy-up runs; waiters wait on InodeTable::copied
+  // The last change was the removal of its capabilities.
+  std::atomic<bool> capability_removed{false};
+  bool dead GUARDED_BY(mu) = false;     // no names are left
+  bool copying GUARDED_BY(mu) = false;  // a copy-up runs; waiters wait on InodeTable::copied
   Data data GUARDED_BY(mu) = Data::kLower;
-  uint32_t opens GUARDED_BY(mu) = 0;
-  BackingPtr backing GUARDED_BY(mu);   // while there are open handles
-  PartialFile partial GUARDED_BY(mu);  // where `data` is kPartial
-  // The upper file or directory of an inode without names, dead or not, or not yet placed.
-  SharedFd orphan GUARDED_BY(mu);
-  // The attributes to show while `copying` disturbs those of the file.
-  std::unique_ptr<struct stat> shown GUARDED_BY(mu);
-  // Likewise its security.capability.
-  std::optional<std::string> shown_capability GUARDED_BY(mu);
+
+  // What an inode has only while it is copied up, or once it is nameless.
+  struct Rare {
+    PartialFile partial;  // where `data` is kPartial
+    // The upper file or directory of an inode without names, dead or not, or not yet placed.
+    SharedFd orphan;
+    // The attributes to show while `copying` disturbs those of the file.
+    std::unique_ptr<struct stat> shown;
+    // Likewise its security.capability.
+    std::optional<std::string> shown_capability;
+  };
+  const Rare& rare() const REQUIRES_LOCK(mu) { return rare_ ? *rare_ : kNothingRare; }
+  // To change it. TidyRare() is for who has taken something out.
+  Rare& MakeRare() REQUIRES_LOCK(mu);
+  void TidyRare() REQUIRES_LOCK(mu);
 
   // Adds or removes one name. REQUIRES: the entries lock of `parent`, exclusive (adding: shared
   // will do).
@@ -166,8 +170,17 @@ class Inode : public std::enable_shared_from_this<Inode> {
 
  private:
   friend class InodeTable;
+  // It was in the table by number. Set before anybody else knows it, and never cleared, so that its
+  // end can read it without the lock: ~Inode() of one that was not may run under that.
+  bool listed_ = false;
+  static const Rare kNothingRare;
+  std::unique_ptr<Rare> rare_ GUARDED_BY(mu);
   InodeTable& table_;
-  std::atomic<uint64_t> nlookup_{0};
+  // Guarded by the locks of the table's shards that the inode is in, by node and by number.
+  uint64_t nlookup_ = 0;
+  InodePtr held_;  // itself, while that is not 0
+  Inode* next_by_id_ = nullptr;
+  Inode* next_by_ino_ = nullptr;
 };
 
 class InodeTable {
@@ -180,10 +193,14 @@ class InodeTable {
   InodePtr FindOrMake(uint64_t ino, Make make) {
     Shard& shard = ByIno(ino);
     MutexLock lock(shard.mu);
-    std::weak_ptr<Inode>& slot = shard.by_ino[ino];
-    if (InodePtr inode = slot.lock()) return inode;
+    Inode* known = shard.by_ino.Find(ino);
+    if (known != nullptr) {
+      if (InodePtr inode = known->weak_from_this().lock()) return inode;
+    }
     InodePtr inode = make(NodeId(next_id_.fetch_add(1, std::memory_order_relaxed)));
-    slot = inode;
+    if (known != nullptr) shard.by_ino.Remove(known);
+    shard.by_ino.Add(inode.get());
+    inode->listed_ = true;
     return inode;
   }
   InodePtr FindByIno(uint64_t ino);
@@ -194,7 +211,8 @@ class InodeTable {
   void Hold(const InodePtr& inode);
   bool Forget(NodeId id, uint64_t count);  // true: it held the last ones
 
-  // No lookup by number finds `inode` any more: it has no names, and its number may be given again.
+  // No lookup by number finds `inode` any more: it has no names, or no users, and its number may be
+  // given again.
   void Retire(const Inode& inode);
 
   // Drops everything, whatever the kernel holds: the mount is over.
@@ -208,14 +226,17 @@ class InodeTable {
  private:
   friend class Inode;
   static constexpr size_t kShards = 64;
+  using ChainsById = InodeChains<Inode, &Inode::next_by_id_, &Inode::id>;
+  using ChainsByIno = InodeChains<Inode, &Inode::next_by_ino_, &Inode::ino>;
   struct Shard {
     Mutex mu;
-    std::unordered_map<uint64_t, InodePtr> by_id GUARDED_BY(mu);
-    std::unordered_map<uint64_t, std::weak_ptr<Inode>> by_ino GUARDED_BY(mu);
+    ChainsById by_id GUARDED_BY(mu);  // those that the kernel holds, and which hold themselves
+    // Those that were not retired. Nobody may hold one any more: its weak_from_this() says so, and
+    // can be asked, for ~Inode() waits for this lock to retire it before anything of it goes.
+    ChainsByIno by_ino GUARDED_BY(mu);
   };
   Shard& ById(NodeId id) { return shards_[static_cast<uint64_t>(id) % kShards]; }
   Shard& ByIno(uint64_t ino) { return shards_[(ino ^ (ino >> 8)) % kShards]; }
-  void Gone(const Inode& inode);
 
   FdCache* const cache_;
   std::atomic<uint64_t> next_id_{static_cast<uint64_t>(NodeId::kRoot)};

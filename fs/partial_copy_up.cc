@@ -33,7 +33,7 @@ Result<UniqueFd> Duplicate(int fd) {
 
 PartialCopyPtr Overlay::PartialOf(Inode& inode) {
   MutexLock lock(inode.mu);
-  return inode.data == Data::kPartial ? inode.partial.copy : nullptr;
+  return inode.data == Data::kPartial ? inode.rare().partial.copy : nullptr;
 }
 
 Result<bool> Overlay::BeginPartial(const InodePtr& inode, const UniqueFd& from, int to,
@@ -53,16 +53,17 @@ Result<bool> Overlay::BeginPartial(const InodePtr& inode, const UniqueFd& from, 
   if (futimens(to, times) != 0) return Errno("copy-up: times");
   BackingPtr old;  // closed after the lock
   MutexLock lock(inode->mu);
+  Inode::Rare& rare = inode->MakeRare();
   partials_.fetch_add(1, std::memory_order_relaxed);
   auto left = [this](Passage* passage) {
     delete passage;
     partials_.fetch_sub(1, std::memory_order_relaxed);
   };
-  inode->partial = {
+  rare.partial = {
       .copy = *copy, .placed = placed, .passage = {new Passage(gate_.EnterToo()), left}};
   inode->data = Data::kPartial;
-  inode->shown.reset();
-  if (!placed) inode->orphan = std::make_shared<const UniqueFd>(std::move(orphan));
+  rare.shown.reset();
+  if (!placed) rare.orphan = std::make_shared<const UniqueFd>(std::move(orphan));
   inode->upper_ino.store(st.st_ino, std::memory_order_release);
   if (inode->opens > 0) {
     old = std::move(inode->backing);
@@ -103,13 +104,13 @@ Result<> Overlay::FinishPartial(const InodePtr& inode) {
   PartialFile partial;
   {
     MutexLock lock(inode->mu);
-    partial = inode->partial;
+    partial = inode->rare().partial;
   }
   for (bool more = true; more;) {
     {
       MutexLock lock(inode->mu);
       if (inode->dead && inode->opens == 0) {  // for nobody
-        inode->partial.passage.reset();
+        inode->MakeRare().partial.passage.reset();
         return {};
       }
     }
@@ -154,7 +155,7 @@ Result<> Overlay::FinishPartial(const InodePtr& inode) {
   {
     SharedFd orphan;  // closed after the lock
     MutexLock lock(inode->mu);
-    if (!partial.placed && named && !inode->dead) orphan.swap(inode->orphan);
+    if (!partial.placed && named && !inode->dead) orphan.swap(inode->MakeRare().orphan);
   }
   if (waits) {
     to_settle_->Add(inode);
@@ -179,7 +180,7 @@ void Overlay::FillBatch(const std::vector<InodePtr>& batch) {
     {
       std::shared_ptr<Passage> passage;  // left after the lock: others need not wait for it
       MutexLock lock(inode->mu);
-      passage.swap(inode->partial.passage);
+      passage.swap(inode->MakeRare().partial.passage);
     }
     FailedInBackground(inode, std::move(filled).error());
   }

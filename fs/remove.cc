@@ -56,7 +56,7 @@ void Overlay::Bury(const InodePtr& inode, SharedFd orphan) {
   {
     MutexLock lock(inode->mu);
     inode->dead = true;
-    if (!inode->orphan) inode->orphan = std::move(orphan);
+    if (orphan && !inode->rare().orphan) inode->MakeRare().orphan = std::move(orphan);
   }
   if (!inode->IsDir() && !S_ISREG(inode->type)) upper_->ForgetFile(inode->upper_ino);
   // A crash leaves nothing of it; and the queue would keep its descriptor.
@@ -69,7 +69,9 @@ Result<> Overlay::LostName(const InodePtr& inode, SharedFd orphan) {
   // they lead nobody to the upper's file.
   auto keep = [&]() -> Result<> {
     MutexLock lock(inode->mu);
-    if (inode->names.empty() && !inode->orphan) inode->orphan = std::move(orphan);
+    if (orphan && inode->names.empty() && !inode->rare().orphan) {
+      inode->MakeRare().orphan = std::move(orphan);
+    }
     return {};
   };
   if (inode->indexed) {

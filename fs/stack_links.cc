@@ -68,7 +68,7 @@ Result<SharedFd> Overlay::PlaceIndexed(const InodePtr& inode, Temporary& file,
   std::vector<Name> names;
   {
     MutexLock lock(inode->mu);
-    names = inode->names;
+    names.assign(inode->names.begin(), inode->names.end());
   }
   auto link = [&](const Name& name) -> Result<> {
     TRY(FaultPoint("copy_up.after_index"));

@@ -30,7 +30,7 @@ Result<SharedFd> Overlay::UpperDir(const InodePtr& dir) {
       Name name;
       {
         MutexLock lock(node->mu);
-        if (node == dir && node->orphan) return node->orphan;  // removed, and still in use
+        if (node == dir && node->rare().orphan) return node->rare().orphan;  // removed, in use
         if (node->names.empty()) return Fail(ENOENT, "removed directory");
         name = node->names.front();
       }
@@ -89,7 +89,7 @@ Result<SharedFd> Overlay::OpenUpper(const InodePtr& inode, int flags) {
     SharedFd held;
     {
       MutexLock lock(inode->mu);
-      held = inode->orphan;
+      held = inode->rare().orphan;
       if (inode->backing && inode->backing->upper) {
         held = SharedFd(inode->backing, &inode->backing->fd);
       }
@@ -125,7 +125,7 @@ Result<struct stat> Overlay::StatUpper(const InodePtr& inode) {
     bool held = false;
     {
       MutexLock lock(inode->mu);
-      held = inode->orphan || (inode->backing && inode->backing->upper);
+      held = inode->rare().orphan || (inode->backing && inode->backing->upper);
     }
     if (!held) {
       auto at = Locate(inode, 0);

@@ -39,7 +39,8 @@ Result<std::string> Overlay::GetXattr(NodeId node, const std::string& name) {
     if ((lacks & bit) != 0) return Fail(ENODATA, "getxattr");
     if (bit == Inode::kLacksCapability) {
       MutexLock lock(inode->mu);
-      if (inode->shown_capability) return ownership_.ShownXattr(name, *inode->shown_capability);
+      const auto& shown = inode->rare().shown_capability;
+      if (shown) return ownership_.ShownXattr(name, *shown);
     }
     auto value = StoredXattr(inode, name);
     if (value) return ownership_.ShownXattr(name, std::move(*value));
@@ -73,9 +74,9 @@ Result<std::vector<std::string>> Overlay::ListXattr(NodeId node) {
       }
       constexpr const char* kCapability = "security.capability";
       MutexLock lock(inode->mu);
-      same = inode->shown_capability || (inode->lacks ^ lacks) < Inode::kNextLack;
-      if (inode->shown_capability &&
-          std::find(names.begin(), names.end(), kCapability) == names.end()) {
+      const bool shown = inode->rare().shown_capability.has_value();
+      same = shown || (inode->lacks ^ lacks) < Inode::kNextLack;
+      if (shown && std::find(names.begin(), names.end(), kCapability) == names.end()) {
         names.emplace_back(kCapability);
       }
     }
