@@ -15,6 +15,7 @@
 #include "fs/fuse_server.h"
 #include "fs/kept_call.h"
 #include "fs/log.h"
+#include "fs/memory_return.h"
 #include "fs/open_mode.h"
 #include "fs/patience.h"
 #include "fs/process_watch.h"
@@ -48,7 +49,9 @@ class Server : public FuseServer {
                   const std::function<int()>& reply);
   void Close(NodeId node, const fuse_file_info* fi);
   void Forget(NodeId node, uint64_t count) {
-    if (overlay_.Forget(node, count)) modes_.Forget(node);
+    if (!overlay_.Forget(node, count)) return;
+    modes_.Forget(node);
+    memory_return_.Left(overlay_.inodes());
   }
   // What mappings of open files changed, and only the kernel has, comes to the engine: of one file,
   // or of all. Then `then` is called, or, where that cannot be waited for, `instead`
@@ -94,6 +97,7 @@ class Server : public FuseServer {
   Overlay& overlay_;
   const Config config_;
   OpenModes modes_;
+  MemoryReturn memory_return_;
   WaitingRoom waiting_;
   const std::unique_ptr<PromptWakes> prompt_wakes_;
   std::unique_ptr<Replier> replier_ = std::make_unique<Replier>();

@@ -77,6 +77,7 @@ class Overlay {
   Result<Entry> Lookup(NodeId parent, const std::string& name);
   // True when the node is gone.
   bool Forget(NodeId node, uint64_t count);
+  uint64_t inodes() const { return inodes_.size(); }  // in memory
 
   // EPERM: a 0/0 character device, or a name that starts with ".wh." (docs/conformance.md
   // "Differences").
