@@ -18,7 +18,8 @@ using ::testing::HasSubstr;
 TEST(BuildFlags, NamesAloneStandForOurEnvironment) {
   setenv("VENEER_TEST_SET", "here", 1);
   unsetenv("VENEER_TEST_UNSET");
-  const auto values = NamedValues("--build-arg", {"A=1", "B=x=y", "VENEER_TEST_SET", "VENEER_TEST_UNSET"}, true);
+  const auto values =
+      NamedValues("--build-arg", {"A=1", "B=x=y", "VENEER_TEST_SET", "VENEER_TEST_UNSET"}, true);
   EXPECT_EQ(values.at("A"), "1");
   EXPECT_EQ(values.at("B"), "x=y");
   EXPECT_EQ(values.at("VENEER_TEST_SET"), "here");
@@ -37,7 +38,8 @@ TEST(BuildFlags, SecretsComeFromFilesAndVariables) {
   EXPECT_EQ(ParseSecret("id=a,src=" + file)->second.content, "hidden\n");
   EXPECT_EQ(ParseSecret("source=" + file + ",id=a,type=file")->first, "a");
   EXPECT_EQ(ParseSecret("id=a,env=VENEER_TEST_SECRET")->second.content, "of the environment");
-  EXPECT_EQ(ParseSecret("id=a,type=env,src=VENEER_TEST_SECRET")->second.content, "of the environment");
+  EXPECT_EQ(ParseSecret("id=a,type=env,src=VENEER_TEST_SECRET")->second.content,
+            "of the environment");
   EXPECT_EQ(ParseSecret("id=VENEER_TEST_SECRET")->second.content, "of the environment");
   unlink(path);
   EXPECT_THAT(ParseSecret("id=a,src=" + file).error().Message(), HasSubstr(file));
@@ -60,7 +62,8 @@ TEST(BuildFlags, HostsHaveAddresses) {
   EXPECT_EQ(ParseExtraHost("a=::1").value(), "a:::1");
   EXPECT_EQ(ParseExtraHost("a:[::1]").value(), "a:::1");
   EXPECT_EQ(ParseExtraHost("a:host-gateway").value(), "a:host-gateway");
-  for (const char* bad : {"a", ":1.2.3.4", "a:x", "a:1.2.3"}) EXPECT_FALSE(ParseExtraHost(bad)) << bad;
+  for (const char* bad : {"a", ":1.2.3.4", "a:x", "a:1.2.3"})
+    EXPECT_FALSE(ParseExtraHost(bad)) << bad;
 }
 
 TEST(BuildFlags, TheEpochIsOfTheArgumentThenOfTheEnvironment) {
@@ -73,7 +76,9 @@ TEST(BuildFlags, TheEpochIsOfTheArgumentThenOfTheEnvironment) {
 }
 
 TEST(StepKey, FieldsCannotRunIntoEachOther) {
-  const auto key = [](const std::vector<std::string>& fields) { return StepKey("k").Add(fields).Finish(); };
+  const auto key = [](const std::vector<std::string>& fields) {
+    return StepKey("k").Add(fields).Finish();
+  };
   EXPECT_EQ(key({"a", "b"}), key({"a", "b"}));
   EXPECT_NE(key({"ab"}), key({"a", "b"}));
   EXPECT_NE(key({"a", ""}), key({"a"}));

@@ -9,11 +9,12 @@
 namespace veneer::build {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using Json = nlohmann::json;
 
-constexpr const char* kBase = R"({"architecture":"amd64","os":"linux","created":"2020-01-01T00:00:00Z",
+constexpr const char* kBase =
+    R"({"architecture":"amd64","os":"linux","created":"2020-01-01T00:00:00Z",
   "config":{"Env":["A=base"],"Cmd":["base-cmd"],"WorkingDir":"/base","OnBuild":["RUN trigger"],"Hostname":"gone"},
   "rootfs":{"type":"layers","diff_ids":["sha256:1111111111111111111111111111111111111111111111111111111111111111"]},
   "history":[{"created":"2020-01-01T00:00:00Z","created_by":"ADD base"}]})";
@@ -47,7 +48,8 @@ Json ConfigOf(const ImageDraft& draft, std::vector<int64_t> created = {},
 }
 
 TEST(BuildPlan, StepsAreWhatMakesLayersAndAreNumberedWithFrom) {
-  const auto plan = Plan("FROM base AS one\nENV X=1\nWORKDIR /w\nCOPY a b\nFROM one\nRUN echo $X\n");
+  const auto plan =
+      Plan("FROM base AS one\nENV X=1\nWORKDIR /w\nCOPY a b\nFROM one\nRUN echo $X\n");
   ASSERT_TRUE(plan) << plan.error().message;
   const PlannedStage& one = plan->stages[0];
   EXPECT_EQ(one.title, "[one 1/4] FROM base");
@@ -63,7 +65,8 @@ TEST(BuildPlan, StepsAreWhatMakesLayersAndAreNumberedWithFrom) {
 TEST(BuildPlan, StagesThatTheTargetDoesNotNeedAreLeftOut) {
   BuildOptions options;
   options.target = "b";
-  const auto plan = Plan("FROM base AS a\nRUN a\nFROM scratch AS b\nCOPY x y\nFROM base AS c\n", options);
+  const auto plan =
+      Plan("FROM base AS a\nRUN a\nFROM scratch AS b\nCOPY x y\nFROM base AS c\n", options);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->target, 1u);
   EXPECT_FALSE(plan->stages[0].needed);
@@ -88,7 +91,8 @@ TEST(BuildPlan, ArgumentsAreSeenByRunAndToldInItsHistory) {
 
 TEST(BuildPlan, HeredocsOfRunAreScriptsOrTheShells) {
   const auto plan = Plan(
-      "FROM scratch\nRUN <<EOF\n#!/bin/x\nbody\nEOF\nRUN <<EOF\nplain\nEOF\nRUN cat <<A <<B\na\nA\nb\nB\n"
+      "FROM scratch\nRUN <<EOF\n#!/bin/x\nbody\nEOF\nRUN <<EOF\nplain\nEOF\nRUN cat <<A "
+      "<<B\na\nA\nb\nB\n"
       "RUN <<-EOF\n\tindented\nEOF\n");
   ASSERT_TRUE(plan) << plan.error().message;
   const auto& steps = plan->stages[0].steps;
@@ -102,13 +106,17 @@ TEST(BuildPlan, HeredocsOfRunAreScriptsOrTheShells) {
 
 TEST(ImageDraft, InstructionsChangeTheConfigAsBuildKitWritesIt) {
   const auto plan = Plan(
-      "FROM scratch\nENV A=1 B=\"two words\"\nENV A=3\nLABEL k=v l=w\nEXPOSE 80 443/udp\nVOLUME /v /w\n"
+      "FROM scratch\nENV A=1 B=\"two words\"\nENV A=3\nLABEL k=v l=w\nEXPOSE 80 443/udp\nVOLUME /v "
+      "/w\n"
       "USER u:g\nWORKDIR rel\nSTOPSIGNAL SIGUSR1\nSHELL [\"/bin/x\", \"-e\"]\nCMD run it\n"
       "HEALTHCHECK --interval=90s --retries=3 CMD test\nONBUILD RUN later\nMAINTAINER me\n");
   ASSERT_TRUE(plan) << plan.error().message;
   const Json image = ConfigOf(plan->stages[0].draft);
   const Json& config = image["config"];
-  EXPECT_EQ(config["Env"], Json::parse(R"(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","A=3","B=two words"])"));
+  EXPECT_EQ(
+      config["Env"],
+      Json::parse(
+          R"(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","A=3","B=two words"])"));
   EXPECT_EQ(config["Labels"], Json::parse(R"({"k":"v","l":"w"})"));
   EXPECT_EQ(config["ExposedPorts"], Json::parse(R"({"80/tcp":{},"443/udp":{}})"));
   EXPECT_EQ(config["Volumes"], Json::parse(R"({"/v":{},"/w":{}})"));
@@ -116,17 +124,19 @@ TEST(ImageDraft, InstructionsChangeTheConfigAsBuildKitWritesIt) {
   EXPECT_EQ(config["WorkingDir"], "/rel");
   EXPECT_EQ(config["StopSignal"], "SIGUSR1");
   EXPECT_EQ(config["Cmd"], Json::parse(R"(["/bin/x","-e","run it"])"));
-  EXPECT_EQ(config["Healthcheck"], Json::parse(R"({"Test":["CMD-SHELL","test"],"Interval":90000000000,"Retries":3})"));
+  EXPECT_EQ(config["Healthcheck"],
+            Json::parse(R"({"Test":["CMD-SHELL","test"],"Interval":90000000000,"Retries":3})"));
   EXPECT_EQ(config["OnBuild"], Json::parse(R"(["RUN later"])"));
   EXPECT_EQ(image["author"], "me");
   std::vector<std::string> history;
   for (const Json& entry : image["history"]) history.push_back(entry["created_by"]);
-  EXPECT_THAT(history, ElementsAre("ENV A=1 B=two words", "ENV A=3", "LABEL k=v l=w",
-                                   "EXPOSE map[443/udp:{} 80/tcp:{}]", "VOLUME [/v /w]", "USER u:g",
-                                   "WORKDIR /rel # buildkit", "STOPSIGNAL SIGUSR1", "SHELL [/bin/x -e]",
-                                   "CMD [\"/bin/x\" \"-e\" \"run it\"]",
-                                   "HEALTHCHECK &{[\"CMD-SHELL\" \"test\"] \"1m30s\" \"0s\" \"0s\" \"0s\" '\\x03'}",
-                                   "ONBUILD RUN later", "MAINTAINER me"));
+  EXPECT_THAT(
+      history,
+      ElementsAre("ENV A=1 B=two words", "ENV A=3", "LABEL k=v l=w", "EXPOSE [443/udp 80/tcp]",
+                  "VOLUME [/v /w]", "USER u:g", "WORKDIR /rel # buildkit", "STOPSIGNAL SIGUSR1",
+                  "SHELL [/bin/x -e]", "CMD [\"/bin/x\" \"-e\" \"run it\"]",
+                  "HEALTHCHECK &{[\"CMD-SHELL\" \"test\"] \"1m30s\" \"0s\" \"0s\" \"0s\" '\\x03'}",
+                  "ONBUILD RUN later", "MAINTAINER me"));
   EXPECT_EQ(image["history"][0]["empty_layer"], true);
   EXPECT_FALSE(image["history"][6].contains("empty_layer"));
 }

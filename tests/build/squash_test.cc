@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <functional>
-
 #include <nlohmann/json.hpp>
 
 #include "store/layer_writer.h"
@@ -71,8 +70,8 @@ class Squash : public test::StoreTest {
 
 TEST_F(Squash, TheChainIsTheSameWithOneLayer) {
   const std::vector<DiffId> layers = {
-      Layer({Directory("d"), File("d/changed"), File("d/gone"), File("kept"), File("l"), Link("m", "l"),
-             File("was-file"), Directory("was-dir"), File("was-dir/x")}),
+      Layer({Directory("d"), File("d/changed"), File("d/gone"), File("kept"), File("l"),
+             Link("m", "l"), File("was-file"), Directory("was-dir"), File("was-dir/x")}),
       Layer({Directory("d"), File("d/changed", 0600), File("d/new"), File("short-lived")}),
       Layer({Gone("d/gone"), Gone("short-lived"), Directory("was-file"), File("was-file/y"),
              File("was-dir"), File("z"), Link("zz", "z")}),

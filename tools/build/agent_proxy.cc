@@ -40,7 +40,8 @@ Result<UniqueFd> Connect(const std::string& path) {
   return fd;
 }
 
-// One client and the agent. Agents answer each request whole, so either side may wait for the other.
+// One client and the agent. Agents answer each request whole, so either side may wait for the
+// other.
 struct Link {
   UniqueFd client;
   UniqueFd agent;
@@ -71,8 +72,7 @@ Result<std::unique_ptr<AgentProxy>> AgentProxy::Start(const std::string& path,
   if (listen(listener.get(), SOMAXCONN) != 0) return Errno("listen on " + path);
   UniqueFd stop(eventfd(0, EFD_CLOEXEC));
   if (!stop) return Errno("eventfd");
-  return std::unique_ptr<AgentProxy>(
-      new AgentProxy(std::move(listener), std::move(stop), agent));
+  return std::unique_ptr<AgentProxy>(new AgentProxy(std::move(listener), std::move(stop), agent));
 }
 
 AgentProxy::AgentProxy(UniqueFd listener, UniqueFd stop, std::string agent)

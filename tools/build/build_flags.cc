@@ -42,10 +42,11 @@ bool IsSocket(const std::string& path) {
 
 // An agent that holds `keys`; it ends with the build's process namespace.
 Result<std::string> StartAgent(const std::vector<std::string>& keys, const std::string& scratch) {
-  const std::string socket = scratch + "/agent";
+  std::string socket = scratch + "/agent";
   TRY(RunQuietly({"ssh-agent", "-a", socket}));
   for (const std::string& key : keys) {
-    const Result<> added = RunQuietly({"ssh-add", "-q", key}, {"", {"SSH_AUTH_SOCK=" + socket}, {}});
+    const Result<> added =
+        RunQuietly({"ssh-add", "-q", key}, {"", {"SSH_AUTH_SOCK=" + socket}, {}});
     if (!added) return Invalid("--ssh: " + added.error().Message());
   }
   return socket;
@@ -96,7 +97,8 @@ Result<std::pair<std::string, Secret>> ParseSecret(std::string_view text) {
     }
   }
   if (type == "env" && source && !variable) variable = std::exchange(source, std::nullopt);
-  if (id.empty()) return Invalid("--secret: id= is missing in " + tools::GoQuote(std::string(text)));
+  if (id.empty())
+    return Invalid("--secret: id= is missing in " + tools::GoQuote(std::string(text)));
   if (!source && !variable) {
     // The id names a variable, if there is one like that, or a file.
     (Variable(id) && type != "file" ? variable : source) = id;
@@ -139,8 +141,8 @@ Result<std::pair<std::string, SshAgent>> ParseSsh(std::string_view text,
 
 Result<Ulimit> ParseUlimit(std::string_view text) {
   constexpr std::array<std::string_view, 15> kNames = {
-      "core",   "cpu",      "data",       "fsize", "locks",  "memlock", "msgqueue", "nice",
-      "nofile", "nproc",    "rss",        "rtprio", "rttime", "sigpending", "stack"};
+      "core",   "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue", "nice",
+      "nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack"};
   const size_t equals = text.find('=');
   if (equals == std::string_view::npos)
     return Invalid("invalid ulimit argument: " + std::string(text));
@@ -151,13 +153,13 @@ Result<Ulimit> ParseUlimit(std::string_view text) {
   const std::string_view values = text.substr(equals + 1);
   const size_t colon = values.find(':');
   const auto soft = ParseNumber<int64_t>(values.substr(0, colon));
-  const auto hard = colon == std::string_view::npos ? soft
-                                                    : ParseNumber<int64_t>(values.substr(colon + 1));
+  const auto hard =
+      colon == std::string_view::npos ? soft : ParseNumber<int64_t>(values.substr(colon + 1));
   if (!soft || !hard || *soft < -1 || *hard < -1)
     return Invalid("invalid ulimit value: " + std::string(text));
   if (*hard != -1 && (*soft == -1 || *soft > *hard)) {
-    return Invalid(fmt::format("ulimit soft limit must be less than or equal to hard limit: {} > {}",
-                               *soft, *hard));
+    return Invalid(fmt::format(
+        "ulimit soft limit must be less than or equal to hard limit: {} > {}", *soft, *hard));
   }
   limit.soft = *soft;
   limit.hard = *hard;

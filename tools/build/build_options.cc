@@ -43,7 +43,8 @@ Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& 
   if (settings.network != "default" && settings.network != "none" && settings.network != "host")
     return Invalid("network mode \"" + settings.network +
                    "\" is not known; there are default, none and host");
-  settings.allow_insecure = std::ranges::find(flags.allow, "security.insecure") != flags.allow.end();
+  settings.allow_insecure =
+      std::ranges::find(flags.allow, "security.insecure") != flags.allow.end();
   settings.no_cache = flags.no_cache;
   settings.no_cache_stages.insert(flags.no_cache_filter.begin(), flags.no_cache_filter.end());
   settings.proxy_env = ProxyVariables(options.build_args);

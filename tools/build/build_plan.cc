@@ -101,7 +101,7 @@ class Planner {
 
   Located<StageEnd> Begin(const StageNode& node) {
     if (node.base.kind == StageSource::Kind::kStage) return *ends_[node.base.stage];
-    const Platform platform = node.platform ? *node.platform
+    const Platform platform = node.platform                ? *node.platform
                               : context_.options->platform ? *context_.options->platform
                                                            : HostPlatform();
     StageExpander expander(context_, node.image ? &*node.image : nullptr);
@@ -122,6 +122,7 @@ class Planner {
 
   static std::vector<std::string> ArgValues(const StageEnd& end) {
     std::vector<std::string> out;
+    out.reserve(end.args.size());
     for (const std::string& name : end.args)
       out.push_back(name + "=" + end.expander.environment().Get(name).value_or(""));
     return out;
@@ -133,6 +134,7 @@ class Planner {
     out.sources = step.sources;
     out.title = std::move(title);
     const Variables& variables = end.expander.environment();
+    out.env.reserve(variables.names().size());
     for (const std::string& name : variables.names())
       out.env.push_back(name + "=" + variables.Get(name).value_or(""));
     out.working_dir = end.expander.working_dir();

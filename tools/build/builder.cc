@@ -88,8 +88,7 @@ Located<BuiltStages> BuildStages(BuildSession& session, const BuildPlan& plan, u
     std::vector<std::jthread> threads;
     for (size_t i = 0; i < plan.stages.size(); ++i) {
       if (!plan.stages[i].needed) continue;
-      threads.emplace_back(
-          [&, i] { board.Post(i, RunStage(session, plan.stages[i], board)); });
+      threads.emplace_back([&, i] { board.Post(i, RunStage(session, plan.stages[i], board)); });
     }
   }
   if (const auto error = board.error()) return std::unexpected(*error);

@@ -14,8 +14,8 @@ struct BuiltStages {
   std::vector<Digest> all_keys;  // of every stage that was built
 };
 
-// Builds what the plan's target needs; at most `jobs` steps at a time (0: as many as there are). The
-// first error ends all stages. ECANCELED without places: the build was interrupted.
+// Builds what the plan's target needs; at most `jobs` steps at a time (0: as many as there are).
+// The first error ends all stages. ECANCELED without places: the build was interrupted.
 Located<BuiltStages> BuildStages(BuildSession& session, const BuildPlan& plan, unsigned jobs);
 
 }  // namespace veneer::build

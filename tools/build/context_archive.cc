@@ -57,10 +57,10 @@ bool LooksLikeArchive(std::string_view head) {
   using namespace std::string_view_literals;
   constexpr size_t kMagicAt = 257;
   if (head.size() > kMagicAt + 5 && head.substr(kMagicAt, 5) == "ustar") return true;
-  for (const std::string_view magic :
-       {"\x1f\x8b\x08"sv, "BZh"sv, "\xfd"
-                                   "7zXZ\0"sv,
-        "\x28\xb5\x2f\xfd"sv}) {
+  for (const std::string_view magic : {"\x1f\x8b\x08"sv, "BZh"sv,
+                                       "\xfd"
+                                       "7zXZ\0"sv,
+                                       "\x28\xb5\x2f\xfd"sv}) {
     if (head.starts_with(magic)) return true;
   }
   return false;

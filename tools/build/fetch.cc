@@ -164,7 +164,8 @@ Result<std::string> FetchGit(const GitSource& source, const std::string& directo
     TRY(git({"checkout", "-q", "--detach", "FETCH_HEAD"}));
   } else {
     // Not all servers give a commit by its digest alone.
-    if (fetched.error().code() == ECANCELED || ref.find_first_not_of("0123456789abcdef") != ref.npos)
+    if (fetched.error().code() == ECANCELED ||
+        ref.find_first_not_of("0123456789abcdef") != ref.npos)
       return std::unexpected(fetched.error());
     TRY(git({"fetch", "-q", "--tags", "--", source.url, "+refs/heads/*:refs/remotes/origin/*"}));
     TRY(git({"checkout", "-q", "--detach", ref}));

@@ -33,8 +33,8 @@ struct GitSource {
 // EINVAL: a query with other keys.
 Result<GitSource> ParseGitSource(std::string_view text);
 
-// Checks the repository out into `directory` (an empty one) with its submodules, by the program git;
-// the path of what was asked for. `.git` stays only with keep_git_dir. Errors are sentences;
+// Checks the repository out into `directory` (an empty one) with its submodules, by the program
+// git; the path of what was asked for. `.git` stays only with keep_git_dir. Errors are sentences;
 // ECANCELED.
 Result<std::string> FetchGit(const GitSource& source, const std::string& directory,
                              const FetchOptions& options);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "tools/go_value.h"
 
 namespace veneer::build::history {
@@ -53,14 +51,7 @@ std::string Text(const ArgInstruction& arg) {
   return text;
 }
 
-std::string Text(const ExposeInstruction& expose) {
-  std::vector<std::string> ports = expose.ports;
-  std::ranges::sort(ports);
-  ports.erase(std::ranges::unique(ports).begin(), ports.end());
-  std::string text;
-  for (const std::string& port : ports) text += (text.empty() ? "" : " ") + port + ":{}";
-  return "EXPOSE map[" + text + "]";
-}
+std::string Text(const ExposeInstruction& expose) { return Listed("EXPOSE", expose.ports); }
 
 std::string Text(const HealthcheckInstruction& healthcheck) {
   std::string words;

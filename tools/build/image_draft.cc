@@ -24,8 +24,8 @@ constexpr const char* kHistoryComment = "buildkit.dockerfile.v0";
 constexpr std::array kConfigFields = {
     "User",   "ExposedPorts", "Env",         "Entrypoint",  "Cmd",     "Volumes",     "WorkingDir",
     "Labels", "StopSignal",   "ArgsEscaped", "Healthcheck", "OnBuild", "StopTimeout", "Shell"};
-constexpr std::array kOuterFields = {"architecture", "variant", "os", "os.version", "os.features",
-                                     "author"};
+constexpr std::array kOuterFields = {"architecture", "variant",     "os",
+                                     "os.version",   "os.features", "author"};
 
 std::vector<std::string> Strings(const Json& object, const char* key) {
   std::vector<std::string> out;

@@ -117,9 +117,9 @@ Result<> MapIds(pid_t child) {
 Result<> EnterNamespaces(bool as_root, int ids_ready, int ids_wanted) {
   if (!as_root) {
     if (unshare(CLONE_NEWUSER) != 0) {
-      return Invalid(std::string("a user namespace is needed to build without root: ") +
-                         strerror(errno),
-                     errno);
+      return Invalid(
+          std::string("a user namespace is needed to build without root: ") + strerror(errno),
+          errno);
     }
     char byte = 0;
     if (write(ids_wanted, &byte, 1) != 1 || read(ids_ready, &byte, 1) != 1)

@@ -46,8 +46,7 @@ Result<CachedChain> LayerCache::Make(
 Result<CachedChain> LayerCache::OfCopy(CopySpec spec, const std::string& description,
                                        std::optional<int64_t> epoch) {
   TRY_ASSIGN(const auto copy, CopyStep::Prepare(*store_, std::move(spec), nullptr));
-  const Digest key =
-      StepKey("tree 1").Add(copy->Key().view()).AddOptional(epoch).Finish();
+  const Digest key = StepKey("tree 1").Add(copy->Key().view()).AddOptional(epoch).Finish();
   TRY_ASSIGN(std::optional<CachedChain> found, Find(key));
   if (found) return std::move(*found);
   return Make(key, {}, description, epoch, [&](IngestSession& session) -> Result<StagedLayer> {

@@ -11,9 +11,9 @@
 namespace veneer::build {
 
 // VALUE: docker-image://NAME or container-image://NAME (of the store), oci-layout://DIRECTORY with
-// :TAG or @DIGEST, an image archive's path, a git repository, the URL of an archive, or a directory.
-// Images of layouts and archives are loaded into the store, as `veneer load` would. What is fetched
-// goes to `scratch`, an empty directory. Errors are sentences; ECANCELED.
+// :TAG or @DIGEST, an image archive's path, a git repository, the URL of an archive, or a
+// directory. Images of layouts and archives are loaded into the store, as `veneer load` would. What
+// is fetched goes to `scratch`, an empty directory. Errors are sentences; ECANCELED.
 Result<NamedContext> OpenNamedContext(Store& store, const std::string& value,
                                       const std::string& scratch,
                                       const std::function<bool()>& cancelled);

@@ -27,6 +27,7 @@
 #include "tools/build/ignore_file.h"
 #include "tools/build/isolation.h"
 #include "tools/build/named_context.h"
+#include "tools/build/platform.h"
 #include "tools/build/result_files.h"
 #include "tools/build/source_excerpt.h"
 #include "tools/build/squash.h"
@@ -131,13 +132,15 @@ class Build {
   // All that can be wrong with the command line comes before anything is done.
   Result<> ReadFlags() {
     if (flags_.pull)
-      return Invalid("--pull needs a registry client, which is not there yet: 'veneer load' a newer "
-                     "base image instead");
+      return Invalid(
+          "--pull needs a registry client, which is not there yet: 'veneer load' a newer "
+          "base image instead");
     if (flags_.push)
-      return Invalid("--push needs a registry client, which is not there yet: use --output "
-                     "type=oci,dest=FILE and another tool");
+      return Invalid(
+          "--push needs a registry client, which is not there yet: use --output "
+          "type=oci,dest=FILE and another tool");
     const char* const wanted = std::getenv("BUILDKIT_PROGRESS");
-    const std::string mode = flags_.quiet              ? "quiet"
+    const std::string mode = flags_.quiet               ? "quiet"
                              : !flags_.progress.empty() ? flags_.progress
                              : wanted != nullptr        ? wanted
                                                         : "auto";
@@ -175,9 +178,8 @@ class Build {
       const std::string scratch = ingest_->path() + "/named-" + std::to_string(number++);
       TRY(EnsureDir(AT_FDCWD, scratch, 0700));
       Task task(*log_, "[context " + name + "] load from " + value);
-      TRY_ASSIGN(NamedContext context,
-                 task.End(OpenNamedContext(*store_, value, scratch,
-                                           [] { return WasInterrupted(); })));
+      TRY_ASSIGN(NamedContext context, task.End(OpenNamedContext(*store_, value, scratch,
+                                                                 [] { return WasInterrupted(); })));
       settings_.contexts[name] = std::move(context);
       options_.contexts.insert(name);
     }
@@ -185,9 +187,7 @@ class Build {
       const NamedContext* const found = FindContext(contexts, name);
       return found != nullptr ? found->image : std::nullopt;
     };
-    options_.base_image = [this](const std::string& name) {
-      return FindBaseImage(context_, name);
-    };
+    options_.base_image = [this](const std::string& name) { return FindBaseImage(context_, name); };
     for (const std::string& text : flags_.ssh) {
       const std::string scratch = ingest_->path() + "/ssh-" + std::to_string(number++);
       TRY(EnsureDir(AT_FDCWD, scratch, 0700));
@@ -221,12 +221,29 @@ class Build {
   // Before anything runs: nobody wants to hear of a missing base after an hour.
   Located<> CheckBases(const BuildPlan& plan) {
     for (const PlannedStage& stage : plan.stages) {
-      if (!stage.needed || stage.base.kind != StageSource::Kind::kImage || stage.image) continue;
-      return At(stage.lines, stage.base.name +
-                                 ": not found in the store; load it with 'veneer load' (there is "
-                                 "no registry client yet)");
+      if (!stage.needed) continue;
+      if (stage.base.kind == StageSource::Kind::kImage && !stage.image) {
+        return At(stage.lines, stage.base.name +
+                                   ": not found in the store; load it with 'veneer load' (there "
+                                   "is no registry client yet)");
+      }
+      TRY(CheckPlatform(stage));
     }
     return {};
+  }
+
+  // An image of another platform than was asked for is none.
+  Located<> CheckPlatform(const PlannedStage& stage) {
+    const auto& wanted = stage.platform ? stage.platform : options_.platform;
+    if (!wanted || !stage.image) return {};
+    TRY_ASSIGN(const ImageConfig config, At(stage.lines, ImageConfig::Parse(stage.image->config)));
+    if ((config.os().empty() || config.os() == wanted->os) &&
+        (config.architecture().empty() || config.architecture() == wanted->architecture)) {
+      return {};
+    }
+    return At(stage.lines,
+              fmt::format("{}: no match for platform {}: the image in the store is for {}/{}",
+                          stage.base.name, Format(*wanted), config.os(), config.architecture()));
   }
 
   Result<> Finish(const BuildPlan& plan, BuiltStages built) {

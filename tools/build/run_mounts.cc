@@ -64,8 +64,7 @@ Result<Digest> ContentOf(LayerCache& cache, std::span<const DiffId> chain,
 // Where `path` of the mounted tree is on the host. Symlinks are followed in the tree.
 Result<std::string> PathIn(const std::string& root, const std::string& path) {
   TRY_ASSIGN(const UniqueFd directory, OpenAt(AT_FDCWD, root, O_PATH | O_DIRECTORY));
-  TRY_ASSIGN(const UniqueFd found,
-             OpenInRoot(directory.get(), path.empty() ? "/" : path, O_PATH));
+  TRY_ASSIGN(const UniqueFd found, OpenInRoot(directory.get(), path.empty() ? "/" : path, O_PATH));
   char real[PATH_MAX];
   const ssize_t n = readlink(FdPath(found.get()).c_str(), real, sizeof real);
   if (n <= 0 || n == sizeof real) return Errno("readlink");
@@ -173,8 +172,8 @@ Result<std::string> RunMounts::MountedSource(const Planned& planned, bool writab
 
 Result<> RunMounts::MakeBind(const Planned& planned, RunSpec& spec) {
   TRY_ASSIGN(std::string path, MountedSource(planned, !planned.mount.read_only));
-  spec.mounts.push_back({StepMount::Kind::kBind, std::move(path), planned.target,
-                         planned.mount.read_only, 0});
+  spec.mounts.push_back(
+      {StepMount::Kind::kBind, std::move(path), planned.target, planned.mount.read_only, 0});
   return {};
 }
 
@@ -192,11 +191,9 @@ Result<> RunMounts::MakeCache(const Planned& planned, RunSpec& spec) {
     }
     return {};
   };
-  TRY_ASSIGN(CacheMount cache,
-             CacheMount::Open(cache_->store(), mount.id, SharingOf(mount), fill,
-                              [this] { return session_->cancelled(); }));
-  spec.mounts.push_back(
-      {StepMount::Kind::kBind, cache.path(), planned.target, mount.read_only, 0});
+  TRY_ASSIGN(CacheMount cache, CacheMount::Open(cache_->store(), mount.id, SharingOf(mount), fill,
+                                                [this] { return session_->cancelled(); }));
+  spec.mounts.push_back({StepMount::Kind::kBind, cache.path(), planned.target, mount.read_only, 0});
   caches_.push_back(std::move(cache));
   return {};
 }
@@ -246,9 +243,9 @@ Result<> RunMounts::MakeSsh(const Planned& planned, RunSpec& spec) {
   }
   TRY_ASSIGN(const std::string folder, MemoryFolder());
   const std::string path = folder + "/" + std::to_string(files_++);
-  TRY_ASSIGN(auto agent, AgentProxy::Start(path, found->second.socket,
-                                           mount.mode.value_or(kAgentMode), mount.uid.value_or(0),
-                                           mount.gid.value_or(0)));
+  TRY_ASSIGN(auto agent,
+             AgentProxy::Start(path, found->second.socket, mount.mode.value_or(kAgentMode),
+                               mount.uid.value_or(0), mount.gid.value_or(0)));
   agents_.push_back(std::move(agent));
   spec.mounts.push_back({StepMount::Kind::kBind, path, planned.target, false, 0});
   const bool told = std::ranges::any_of(

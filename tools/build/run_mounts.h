@@ -22,8 +22,8 @@
 namespace veneer::build {
 
 // Where a mount's files come from: the layers of a chain.
-using SourceChain = std::function<Result<std::vector<DiffId>>(const StageSource& source,
-                                                              const std::string& path)>;
+using SourceChain =
+    std::function<Result<std::vector<DiffId>>(const StageSource& source, const std::string& path)>;
 
 // A tmpfs, until it goes.
 class MemoryMount {

@@ -179,9 +179,8 @@ Result<> StageRunner::Command(const PlannedStep& step, BuildLog::Vertex vertex) 
   const SourceChain chain_of = [this](const StageSource& source, const std::string& path) {
     return LayersOf(source, path);
   };
-  TRY_ASSIGN(RunMounts mounts,
-             RunMounts::Describe(session_, cache_, step.working_dir, run.expanded_mounts,
-                                 step.sources, chain_of));
+  TRY_ASSIGN(RunMounts mounts, RunMounts::Describe(session_, cache_, step.working_dir,
+                                                   run.expanded_mounts, step.sources, chain_of));
   const Working working(environment_);
   const BuildSettings& settings = session_.settings();
   StepKey key("run 1");
@@ -193,9 +192,8 @@ Result<> StageRunner::Command(const PlannedStep& step, BuildLog::Vertex vertex) 
   for (const Ulimit& limit : settings.ulimits)
     key.Add(limit.name).AddNumber(limit.soft).AddNumber(limit.hard);
   mounts.AddTo(key);
-  return Apply(step, vertex, key.Finish(), false, [&](IngestSession& ingest) {
-    return RunCommand(step, vertex, mounts, ingest);
-  });
+  return Apply(step, vertex, key.Finish(), false,
+               [&](IngestSession& ingest) { return RunCommand(step, vertex, mounts, ingest); });
 }
 
 Result<StagedLayer> StageRunner::RunCommand(const PlannedStep& step, BuildLog::Vertex vertex,
@@ -237,13 +235,12 @@ Result<StagedLayer> StageRunner::RunCommand(const PlannedStep& step, BuildLog::V
     spec.mounts.push_back({StepMount::Kind::kBind, folder, kScriptFolder, true, 0});
   }
   TRY(mounts.Make(spec));
-  TRY_ASSIGN(const int status,
-             runtime->Run(
-                 spec,
-                 [&](std::string_view text, bool is_stderr) {
-                   session_.log().Output(vertex, text, is_stderr);
-                 },
-                 [&] { return session_.cancelled(); }));
+  TRY_ASSIGN(const int status, runtime->Run(
+                                   spec,
+                                   [&](std::string_view text, bool is_stderr) {
+                                     session_.log().Output(vertex, text, is_stderr);
+                                   },
+                                   [&] { return session_.cancelled(); }));
   if (status != 0) {
     return Invalid(fmt::format("process {} did not complete successfully: exit code: {}",
                                tools::GoQuote(Shown(step.run->words)), status),
@@ -256,8 +253,8 @@ Result<StagedLayer> StageRunner::RunCommand(const PlannedStep& step, BuildLog::V
 
 // As COPY and ADD read their destinations: a "/" at the end counts.
 std::string StageRunner::Absolute(const PlannedStep& step, const std::string& destination) const {
-  std::string path = destination.starts_with('/') ? destination
-                                                  : step.working_dir + "/" + destination;
+  std::string path =
+      destination.starts_with('/') ? destination : step.working_dir + "/" + destination;
   const bool is_directory =
       path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || destination.empty();
   path = CleanPath(path);
@@ -365,8 +362,9 @@ Result<> StageRunner::MakeWorkdir(const PlannedStep& step, BuildLog::Vertex vert
 Result<BaseImage> StageRunner::ImageNamed(const std::string& name) {
   const auto image = tools::ResolveImage(cache_.store(), name);
   if (!image) {
-    return Invalid(name + ": not found in the store; load it with 'veneer load' (there is no "
-                          "registry client yet)",
+    return Invalid(name +
+                       ": not found in the store; load it with 'veneer load' (there is no "
+                       "registry client yet)",
                    ENOENT);
   }
   return ReadBaseImage(cache_.store(), image->id);
@@ -388,8 +386,7 @@ Result<std::vector<DiffId>> StageRunner::LayersOf(const StageSource& source,
       return std::move(image.layers);
     }
     case StageSource::Kind::kNamedContext: {
-      const NamedContext* const context =
-          FindContext(session_.settings().contexts, source.name);
+      const NamedContext* const context = FindContext(session_.settings().contexts, source.name);
       if (context == nullptr) return Fail(ENOENT, "build context " + source.name);
       if (context->image) return context->image->layers;
       TRY_ASSIGN(directory, OpenDirectorySource(context->directory, nullptr));

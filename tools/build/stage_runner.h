@@ -19,10 +19,10 @@
 namespace veneer::build {
 
 struct StageResult {
-  std::vector<DiffId> layers;     // lowest first, those of the base included
-  std::vector<int64_t> created;   // of the stage's own layers, those of base stages included
-  std::vector<Digest> keys;       // of the records of its steps, likewise
-  size_t base_layers = 0;         // how many of `layers` came with an image
+  std::vector<DiffId> layers;    // lowest first, those of the base included
+  std::vector<int64_t> created;  // of the stage's own layers, those of base stages included
+  std::vector<Digest> keys;      // of the records of its steps, likewise
+  size_t base_layers = 0;        // how many of `layers` came with an image
 };
 
 // An error of a step: what happened, and the lines that asked for it.
