@@ -40,6 +40,7 @@ class BuildCache : public test::StoreTest {
   }
   static std::vector<std::string> Descriptions(const std::vector<BuildCacheEntry>& entries) {
     std::vector<std::string> all;
+    all.reserve(entries.size());
     for (const BuildCacheEntry& entry : entries) all.push_back(entry.description);
     return all;
   }

@@ -218,8 +218,10 @@ TEST_F(CacheMountTest, DamagedInformationIsNone) {
     Open("id", Sharing::kShared);
   }
   std::string folder = Must(CacheMounts(store())).at(0).folder;
-  std::ofstream(PathOf("cache-mounts/" + folder + "/info.json")) << R"({"id":7,"uses":"x)";
-  EXPECT_EQ(Must(CacheMounts(store())).at(0).id, "");
+  for (const char* text : {R"({"id":"id)", R"({"id":7,"uses":"x"})", "[]", ""}) {
+    std::ofstream(PathOf("cache-mounts/" + folder + "/info.json")) << text;
+    EXPECT_EQ(Must(CacheMounts(store())).at(0).id, "") << text;
+  }
   {
     Open("id", Sharing::kShared);
   }

@@ -98,9 +98,7 @@ TEST_F(UsageTest, CacheMountsAreBuildCacheTheirUsersHold) {
   auto open = [&](const char* id) {
     return Must(CacheMount::Open(store(), id, CacheMount::Sharing::kShared, write, {}));
   };
-  {
-    CacheMount unused = open("unused");
-  }
+  for (const char* unused : {"unused", "neither"}) open(unused);
   CacheMount used = open("used");
   Usage usage = Measure();
   EXPECT_EQ(usage.cache_mounts, 3u);

@@ -10,7 +10,6 @@ namespace {
 std::string Copied(std::string text, const auto& copy) {
   if (!copy.chown.empty()) text += " --chown=" + copy.chown;
   if (!copy.chmod.empty()) text += " --chmod=" + copy.chmod;
-  if (copy.link) text += " --link";
   for (const std::string& source : copy.sources) text += " " + source;
   for (const HeredocSource& heredoc : copy.heredocs) text += " <<" + heredoc.path;
   return text + " " + copy.destination;

@@ -226,7 +226,6 @@ void ImageDraft::On(const OnbuildInstruction& onbuild) {
   Json& triggers = config_["OnBuild"];
   if (!triggers.is_array()) triggers = Json::array();
   triggers.push_back(onbuild.expression);
-  Note("ONBUILD " + onbuild.expression, false, false);
 }
 
 void ImageDraft::On(const ShellInstruction& shell) {
