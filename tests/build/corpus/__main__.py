@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -86,8 +87,9 @@ def store_expected(verdicts):
     known = {case.full_name: case for case in CASES}
     topics = {case.topic: {} for case in CASES}
     for name, told in sorted(expected.items()):
-        if name in known and not known[name].fails:
-            topics[known[name].topic][known[name].name] = told
+        case = known.get(name)
+        if case and not case.fails and "buildkit" not in case.differs:
+            topics[case.topic][case.name] = told
     for topic, cases in topics.items():
         path = os.path.join(EXPECTED, topic + ".json")
         if cases:
@@ -158,6 +160,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an interrupt: all is cleaned up
     try:
         sys.exit(main())
     except RuntimeError as error:

@@ -34,6 +34,7 @@ ENTRIES = {
     "etc/group": ("f", 0o644, 0, 0, GROUP),
     # There, so that no builder has to make them to mount its own on.
     "etc/hosts": ("f", 0o644, 0, 0, ""),
+    "etc/hostname": ("f", 0o644, 0, 0, ""),
     "etc/resolv.conf": ("f", 0o644, 0, 0, ""),
     "run": ("d", 0o755, 0, 0, None),
     "home/app": ("d", 0o750, 1000, 1000, None),

@@ -53,6 +53,8 @@ class Builder:
     """REQUIRES: start() before anything else; stop() once, whatever happened."""
 
     name = ""
+    # Directories' times, "/" as the working directory, and the history are not compared.
+    lenient = False
 
     def __init__(self, folder):
         self.folder = os.path.join(folder, self.name)
@@ -177,6 +179,7 @@ class BuildKit(Builder):
 
 class Buildah(Builder):
     name = "buildah"
+    lenient = True
 
     def __init__(self, folder, program):
         super().__init__(folder)

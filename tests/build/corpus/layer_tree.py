@@ -10,6 +10,7 @@ and compared as text:
     c 600 0:0 1:3, b …           a device
     gone                         a name of the base that is not there
 
+busybox, which is another on every machine, is `f 755 0:0 busybox`, and only two of its names are told;
 then, where there are any: @SECONDS, the modification time, if it is older than the build;
 name="value" of extended attributes; =PATH, the first of the other names of the same file.
 """
@@ -18,6 +19,10 @@ import hashlib
 import json
 import re
 import tarfile
+
+with open("/bin/busybox", "rb") as program:
+    BUSYBOX = program.read()
+BUSYBOX_NAMES = ("busybox", "sh")
 
 KINDS = {
     tarfile.REGTYPE: "f",
@@ -60,6 +65,8 @@ class Node:
 
 
 def tell_content(content):
+    if content == BUSYBOX:
+        return "busybox"
     if len(content) <= 200:
         try:
             text = content.decode()
@@ -143,6 +150,11 @@ class Layers:
 
 def tell(tree, now):
     """Path: line. Times from `now` on are left out: they are those of the build."""
+    tree = {
+        path: node
+        for path, node in tree.items()
+        if node.content != BUSYBOX or path.rpartition("/")[2] in BUSYBOX_NAMES
+    }
     names = {}
     for path in sorted(tree):
         names.setdefault(id(tree[path]), []).append(path)
@@ -183,12 +195,14 @@ def changes(base, told):
     return changed
 
 
-def compare(wanted, got):
-    """Lines that tell how `got`, as changes() gives it, is not as `wanted` is. A line of `wanted`
-    without a time leaves the time open."""
+def compare(wanted, got, base, directory_times=True):
+    """Lines that tell how `got`, as changes() gives it, is not as `wanted` is, both of them changes of
+    `base`. A line of `wanted` without a time leaves the time open."""
     different = []
     for path in sorted(set(wanted) | set(got)):
-        want, have = wanted.get(path, "as in the base"), got.get(path, "as in the base")
+        want, have = wanted.get(path, base.get(path, "nothing")), got.get(path, base.get(path, "nothing"))
+        if want.startswith("d ") and not directory_times:
+            want = without_time(want)
         if not TIME.search(want):
             have = without_time(have)
         if want != have:

@@ -45,7 +45,8 @@ class Result:
     """The image, told against the base, or against nothing if it is not on the base."""
 
     on_base: bool
-    tree: dict
+    base: dict  # the base's tree, told
+    tree: dict  # changes of that
     config: dict
     history: list
 
@@ -60,7 +61,11 @@ class Result:
         config = {key: said.get(key) for key in sorted({*said, *before}) if said.get(key) != before.get(key)}
         history = [unfill(step) for step in image_config.history(image.config, base_config)]
         return Result(
-            on_base, layer_tree.changes(base_tree, layer_tree.tell(image.tree, now)), config, history
+            on_base,
+            base_tree,
+            layer_tree.changes(base_tree, layer_tree.tell(image.tree, now)),
+            config,
+            history,
         )
 
     def recorded(self):
@@ -72,23 +77,28 @@ class Result:
         }
 
 
-def compare(result, recorded, with_history):
+def compare(result, recorded, builder):
     """Lines that tell how a result is not as a recorded one was."""
     different = []
     if result.on_base != recorded["on_base"]:
         different.append("it is on the base" if result.on_base else "it is not on the base")
-    different += layer_tree.compare(recorded["tree"], result.tree)
-    different += image_config.compare(recorded["config"], result.config)
-    if with_history and result.history != recorded["history"]:
+    wanted, got = dict(recorded["config"]), dict(result.config)
+    if builder.lenient:
+        for config in (wanted, got):
+            if config.get("WorkingDir") == "/":
+                del config["WorkingDir"]
+    different += layer_tree.compare(recorded["tree"], result.tree, result.base, not builder.lenient)
+    different += image_config.compare(wanted, got)
+    if not builder.lenient and result.history != recorded["history"]:
         different.append(f"history: {result.history}, not {recorded['history']}")
     return different
 
 
-def compare_given(result, case):
+def compare_given(result, case, builder):
     """How a result is not as the case itself says."""
     different = []
     if case.tree is not None:
-        different += layer_tree.compare(case.tree, result.tree)
+        different += layer_tree.compare(case.tree, result.tree, result.base, not builder.lenient)
     if case.config is not None:
         for key, value in case.config.items():
             if result.config.get(key) != value:

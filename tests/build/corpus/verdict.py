@@ -95,14 +95,13 @@ class Runner:
         return Verdict(case, builder.name, "ok", [])
 
     def judge_result(self, case, builder, made):
-        with_history = builder.name != "buildah"
-        different = compare_given(made, case)
+        different = compare_given(made, case, builder)
         recorded = self.expected.get(case.full_name)
         recording = self.record and builder.name == "buildkit" and "buildkit" not in case.differs
         if recording:
             recorded = made.recorded()
         elif recorded is not None:
-            different += compare(made, recorded, with_history)
+            different += compare(made, recorded, builder)
         elif case.tree is None:
             different.append("nothing is known of what is to come out")
         word = "failed" if different else "recorded" if recording else "ok"

@@ -35,7 +35,11 @@ ignoring("everything_but", "*\n!dir/sub\n!a\n")
 ignoring("everything_but_below_star_star", "**\n!**/*.md\n")
 ignoring("comments_and_spaces", "# a\n  a  \n\n  # not a comment after spaces\n!# b\n")
 ignoring("question_and_class", "?\n[br]*.md\n")
-ignoring("escapes", "\\a\nb\\.md\n")
+ignoring(
+    "escapes",
+    "\\a\nb\\.md\n",
+    differs={"veneer": "a backslash makes the next character itself, as documented in Go's filepath.Match"},
+)
 ignoring("dockerfile_and_itself", "Dockerfile\n.dockerignore\n")
 ignoring("byte_order_mark", "\ufeffa\n")
 ignoring("crlf", "a\r\n*.md\r\n")

@@ -195,5 +195,5 @@ case(
     COPY --chmod=rwx! file /x
     """,
     TREE,
-    fails="(?i)invalid chmod|octal|mode",
+    fails="(?i)invalid (chmod|syntax)|octal|mode",
 )

@@ -101,7 +101,10 @@ case(
     RUN echo x >/out
     """,
     since="1.4",
-    differs={"buildah": "it leaves the directories that it mounted on"},
+    differs={
+        "veneer": "BuildKit leaves the directories /dev, /proc and /sys that it mounted on, Veneer nothing",
+        "buildah": "it leaves the directories that it mounted on",
+    },
 )
 case(
     "resolv_conf_is_not_changed",

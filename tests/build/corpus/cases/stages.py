@@ -271,12 +271,15 @@ case(
         "/made": "d 755 0:0",
         "/made/b": 'f 644 0:0 "B" @1600000000',
     },
+    differs={"buildkit": "dockerd ignores --link with a store of its own"},
 )
 case(
     "link_from_stage",
     STAGE + "    FROM veneer/corpus\n    COPY --link --from=one /made/file /deep/er/\n",
     since="1.4",
     unsupported=OLD,
+    differs={"buildkit": "dockerd ignores --link with a store of its own"},
+    tree={"/deep": "d 755 0:0", "/deep/er": "d 755 0:0", "/deep/er/file": 'f 6755 7:8 "made\n" @1400000000'},
 )
 case(
     "link_replaces_symlink",
@@ -287,6 +290,8 @@ case(
     {"file": "A"},
     since="1.4",
     unsupported=OLD,
+    differs={"buildkit": "dockerd ignores --link with a store of its own"},
+    tree={"/links/absolute": "d 755 0:0", "/links/absolute/new": 'f 644 0:0 "A" @1600000000'},
 )
 case(
     "link_chown_number",
