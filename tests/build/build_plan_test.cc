@@ -136,7 +136,7 @@ TEST(ImageDraft, InstructionsChangeTheConfigAsBuildKitWritesIt) {
                   "VOLUME [/v /w]", "USER u:g", "WORKDIR /rel # buildkit", "STOPSIGNAL SIGUSR1",
                   "SHELL [/bin/x -e]", "CMD [\"/bin/x\" \"-e\" \"run it\"]",
                   "HEALTHCHECK &{[\"CMD-SHELL\" \"test\"] \"1m30s\" \"0s\" \"0s\" \"0s\" '\\x03'}",
-                  "ONBUILD RUN later", "MAINTAINER me"));
+                  "MAINTAINER me"));
   EXPECT_EQ(image["history"][0]["empty_layer"], true);
   EXPECT_FALSE(image["history"][6].contains("empty_layer"));
 }
