@@ -172,17 +172,21 @@ TEST_P(RunStep, ASignalIsAStatus) {
   std::thread killer([&] {
     const auto until = Clock::now() + std::chrono::seconds(10);
     while (Clock::now() < until) {
-      for (const pid_t pid : ProcessesWith(word)) {
-        // Process 1 of the container: the runtime has its words in a file.
-        kill(pid, SIGKILL);
-        started = true;
+      // Not before it runs: runc waits for ever for one that is killed while it starts.
+      if (std::filesystem::exists(step.root.At("tmp/runs"))) {
+        for (const pid_t pid : ProcessesWith(word)) {
+          // Process 1 of the container: the runtime has its words in a file.
+          kill(pid, SIGKILL);
+          started = true;
+        }
       }
       if (started) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
   });
-  const auto status =
-      step.RunWords(*runtime, {"/bin/sh", "-c", "while :; do sleep 0.05; done", word});
+  const auto status = step.RunWords(
+      *runtime,
+      {"/bin/sh", "-c", "sleep 0.2; echo >/tmp/runs; while :; do sleep 0.05; done", word});
   killer.join();
   ASSERT_TRUE(status) << status.error().Message();
   EXPECT_EQ(*status, 128 + SIGKILL);
