@@ -209,7 +209,13 @@ void AddPrune(CLI::App& parent, Context& context) {
       "prune", "Remove images without a name, the build cache, and what nothing refers to");
   c->add_flag("-a,--all", flags->all, "Also images with a name, when no container uses them");
   c->add_flag("-f,--force", flags->force, "Do not ask");
-  context.Run(c, [&context, flags] { return Prune(context, *flags); });
+  context.Run(c, [&context, flags] {
+    return context.AsOwner([&]() -> Result<> {
+      const Result<> pruned = Prune(context, *flags);
+      flags->force = true;  // nobody is asked twice
+      return pruned;
+    });
+  });
 }
 
 void AddVersion(CLI::App& parent, Context& context) {

@@ -1,6 +1,7 @@
 #include "tools/context.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <utility>
@@ -12,6 +13,20 @@ Result<Store*> Context::OpenStore() {
     TRY_ASSIGN(store_, Store::Open(root.empty() ? Store::DefaultPath() : root));
   }
   return store_.get();
+}
+
+Result<> Context::AsOwner(const std::function<Result<>()>& body) {
+  const Result<> outcome = body();
+  if (outcome || geteuid() == 0 || !isolate) return outcome;
+  if (outcome.error().code() != EACCES && outcome.error().code() != EPERM) return outcome;
+  store_.reset();  // the child opens its own
+  TRY_ASSIGN(const int status, isolate([&] {
+    const Result<> again = body();
+    if (!again) Complain(again.error().Message());
+    return again ? Finish() : kExitError;
+  }));
+  Exit(status);
+  return {};
 }
 
 void Context::Run(CLI::App* command, std::function<Result<>()> body) {

@@ -23,6 +23,13 @@ class Context {
   // The store, opened on the first call.
   Result<Store*> OpenStore();
 
+  // Runs a body in namespaces where an ordinary user owns what his builds made, as far as there
+  // are any; its exit status. Set by the program (tools/build/isolation.h).
+  std::function<Result<int>(const std::function<int()>& body)> isolate;
+  // Runs `body`; where an ordinary user may not do what it does, again in such namespaces: files of
+  // a build that was killed may belong to the user's subordinate ids.
+  Result<> AsOwner(const std::function<Result<>()>& body);
+
   // Registers what a command does: run after the command line was read; its error becomes the
   // program's.
   void Run(CLI::App* command, std::function<Result<>()> body);

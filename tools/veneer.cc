@@ -11,6 +11,7 @@
 
 #include "tools/build/cmd_build.h"
 #include "tools/build/cmd_builder.h"
+#include "tools/build/isolation.h"
 #include "tools/commands.h"
 #include "tools/context.h"
 
@@ -93,6 +94,7 @@ int Main(int argc, char** argv) {
               SIG_IGN);  // a reader that went away is an error of write(2), told like any other
   RaiseFileLimit();
   Context context;
+  context.isolate = build::RunIsolated;
   CLI::App app("Container images on copy-on-write layers: load, mount, change, commit, save.",
                "veneer");
   app.option_defaults()->always_capture_default(false);

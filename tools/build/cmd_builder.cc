@@ -194,7 +194,13 @@ void AddPrune(CLI::App& parent, tools::Context& context) {
                 "Keep the most recently used of the cache, this much of it: 512MB");
   c->add_option("--max-used-space", flags->max_used_space, "The same");
   c->add_flag("--verbose", flags->verbose, "All that is known of each removed entry");
-  context.Run(c, [&context, flags] { return Prune(context, *flags); });
+  context.Run(c, [&context, flags] {
+    return context.AsOwner([&]() -> Result<> {
+      const Result<> pruned = Prune(context, *flags);
+      flags->force = true;  // nobody is asked twice
+      return pruned;
+    });
+  });
 }
 
 }  // namespace
