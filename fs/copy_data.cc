@@ -7,13 +7,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
+#include "fs/slice.h"
 #include "store/base/beneath.h"
 
 namespace veneer::fs {
 
 namespace {
+
+constexpr uint64_t kMuch = 256 << 10;  // bytes: takes longer than a thread's turn
 
 Result<> CopyThroughMemory(int from, int to, uint64_t offset, uint64_t length) {
   std::vector<char> buffer(std::min<uint64_t>(length, 1 << 20));
@@ -31,6 +35,8 @@ Result<> CopyThroughMemory(int from, int to, uint64_t offset, uint64_t length) {
 }  // namespace
 
 Result<> CopyRange(int from, int to, uint64_t offset, uint64_t length) {
+  std::optional<LongSlice> slice;
+  if (length >= kMuch) slice.emplace();
   while (length > 0) {
     off_t in = static_cast<off_t>(offset);
     off_t out = in;

@@ -1,13 +1,10 @@
 // veneerfs: mounts a stack of layers with a writable directory on top, through FUSE.
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -17,14 +14,13 @@
 #include "fs/log.h"
 #include "fs/open_overlay.h"
 #include "fs/options.h"
+#include "fs/slice.h"
 #include "store/base/beneath.h"
 
 namespace veneer::fs {
 namespace {
 
 constexpr char kReady = '+';
-// Nanoseconds; the least the kernel takes.
-constexpr uint64_t kSlice = 100'000;
 
 // The engine's limits are its own: it keeps few descriptors, but users open many files.
 void RaiseDescriptorLimit() {
@@ -33,25 +29,6 @@ void RaiseDescriptorLimit() {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
   }
-}
-
-// sched_setattr(2) as Linux 6.12 and later have it: with a short slice a thread that wakes up runs
-// sooner, and not for longer in all. Threads made later have it too. Older kernels know of none.
-void AskForShortSlices() {
-  struct Attributes {
-    uint32_t size;
-    uint32_t policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime;  // in nanoseconds: the slice
-    uint64_t deadline;
-    uint64_t period;
-  } attributes = {};
-  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
-  if (attributes.policy != SCHED_OTHER) return;  // somebody has other plans with this process
-  attributes.runtime = kSlice;
-  (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 // The process that was started waits here until its child serves the mount, or has failed and said

@@ -1,0 +1,48 @@
+#include "fs/slice.h"
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace veneer::fs {
+
+namespace {
+
+// Nanoseconds. The least the kernel takes, and more than what others have.
+constexpr uint64_t kShort = 100'000;
+constexpr uint64_t kLong = 10'000'000;
+
+// Of sched_setattr(2), in its first version.
+struct Attributes {
+  uint32_t size;
+  uint32_t policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime;  // in nanoseconds: the slice
+  uint64_t deadline;
+  uint64_t period;
+};
+
+// Of the calling thread, where it has `policy`; true: `before` is what it was.
+bool Change(uint32_t policy, uint32_t new_policy, uint64_t slice, uint64_t* before = nullptr) {
+  Attributes attributes = {};
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return false;
+  if (attributes.policy != policy) return false;
+  if (before != nullptr) *before = attributes.runtime;
+  attributes.policy = new_policy;
+  attributes.runtime = slice;
+  return syscall(SYS_sched_setattr, 0, &attributes, 0) == 0;
+}
+
+}  // namespace
+
+void AskForShortSlices() { (void)Change(SCHED_OTHER, SCHED_OTHER, kShort); }
+
+LongSlice::LongSlice() : set_(Change(SCHED_OTHER, SCHED_BATCH, kLong, &before_)) {}
+
+LongSlice::~LongSlice() {
+  if (set_) (void)Change(SCHED_BATCH, SCHED_OTHER, before_);
+}
+
+}  // namespace veneer::fs
