@@ -1,7 +1,7 @@
 // How long the scheduler lets a thread run at a stretch. A thread that wakes up runs before others
 // if its deadline, one slice away, is the earliest, and interrupts one whose slice is longer than
-// its own (Linux 6.12 and later, sched_setattr(2); older kernels have one slice for all). It gets no
-// more and no less time in all. Threads with another policy than SCHED_OTHER are left alone:
+// its own (Linux 6.12 and later, sched_setattr(2); older kernels have one slice for all). It gets
+// no more and no less time in all. Threads with another policy than SCHED_OTHER are left alone:
 // somebody has plans with them.
 #pragma once
 

@@ -21,10 +21,10 @@ Result<> Context::AsOwner(const std::function<Result<>()>& body) {
   if (outcome.error().code() != EACCES && outcome.error().code() != EPERM) return outcome;
   store_.reset();  // the child opens its own
   TRY_ASSIGN(const int status, isolate([&] {
-    const Result<> again = body();
-    if (!again) Complain(again.error().Message());
-    return again ? Finish() : kExitError;
-  }));
+               const Result<> again = body();
+               if (!again) Complain(again.error().Message());
+               return again ? Finish() : kExitError;
+             }));
   Exit(status);
   return {};
 }
