@@ -78,7 +78,6 @@ Result<NamedContext> OpenNamedContext(Store& store, const std::string& value,
     TRY_ASSIGN(context.directory, FetchGit(source, scratch, {"", cancelled}));
     return context;
   }
-  std::string path = value;
   if (IsHttpSource(value)) {
     TRY_ASSIGN(const FetchedFile fetched, FetchFile(value, scratch, {"", cancelled}));
     TRY_ASSIGN(const UniqueFd file, OpenAt(AT_FDCWD, fetched.path, O_RDONLY));
@@ -89,15 +88,15 @@ Result<NamedContext> OpenNamedContext(Store& store, const std::string& value,
   }
   char real[PATH_MAX];
   struct stat st;
-  if (realpath(path.c_str(), real) == nullptr || stat(real, &st) != 0)
-    return Errno("build context " + path);
+  if (realpath(value.c_str(), real) == nullptr || stat(real, &st) != 0)
+    return Errno("build context " + value);
   if (S_ISDIR(st.st_mode)) {
     context.directory = real;
     return context;
   }
   TRY_ASSIGN(const UniqueFd file, OpenAt(AT_FDCWD, real, O_RDONLY));
   TRY_ASSIGN(const std::vector<LoadedImage> images, LoadArchive(store, file.get(), {}));
-  return Choose(store, images, "", path);
+  return Choose(store, images, "", value);
 }
 
 }  // namespace veneer::build
