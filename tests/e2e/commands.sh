@@ -192,6 +192,14 @@ expect_sound
 expect_eq "rmi's words" "Untagged: veneer/small:latest
 Deleted: $id" "$(veneer rmi veneer/small)"
 quietly veneer rmi e2e/made:1
+# A daemon that ends after its mount is gone keeps its layers until then.
+no_lease() {
+  local lease
+  for lease in "$VENEER_ROOT"/leases/mounts/*; do
+    if [[ -e $lease ]] && ! flock -n "$lease" true; then return 1; fi
+  done
+}
+wait_for 30 no_lease || fail "a daemon does not end"
 veneer system prune -af >/dev/null
 expect_eq "what is left" "0" "$(find "$VENEER_ROOT/objects" "$VENEER_ROOT/layers" "$VENEER_ROOT/chains" -type f | wc -l)"
 veneer version >/dev/null
