@@ -96,8 +96,13 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
           made.error().code());
     }
   }
-  // Made here first, because SQLite would make it readable for everybody.
-  TRY(OpenAt(store->root_fd(), "veneer.db", O_RDWR | O_CREAT, 0600));
+  // Made here first, because SQLite would make it readable for everybody. One that is there is not
+  // opened: closing it again would end the locks of another Store's connection in this process, and
+  // whoever closes the catalogue then takes the log away from under it.
+  if (auto made = OpenAt(store->root_fd(), "veneer.db", O_RDWR | O_CREAT | O_EXCL, 0600);
+      !made && made.error().code() != EEXIST) {
+    return std::unexpected(made.error());
+  }
   TRY_ASSIGN(store->catalog_, Catalog::Open(absolute + "/veneer.db"));
   return store;
 }
