@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A build killed 50 times at random moments, by SIGKILL and by SIGINT: no process, mount or file of it is left once `system prune` has
 # run, and the next build gives the image that an undisturbed one gives.
-# timeout: 900
+# timeout: 1200
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
 need python3
@@ -104,15 +104,20 @@ nothing_left() {
   expect_same "what is left outside the store after $1" "$WORK/elsewhere" "$WORK/elsewhere.now"
 }
 
-quietly veneer load -i "$small"
-started=$(date +%s%N)
-undisturbed "before any kill"
-took=$((($(date +%s%N) - started) / 1000000))
-wanted=$(image_facts e2e/killed)
-echo "an undisturbed build takes $took ms"
-nothing_left "an undisturbed build"
-
 base_there() { [[ -n $(veneer images -q veneer/small) ]] || quietly veneer load -i "$small"; }
+
+# The shorter of two: on a machine that others use, one may take long.
+took=1000000
+for n in first second; do
+  base_there
+  started=$(date +%s%N)
+  undisturbed "for the $n time"
+  ended=$((($(date +%s%N) - started) / 1000000))
+  ((took < ended)) || took=$ended
+  wanted=$(image_facts e2e/killed)
+  nothing_left "the $n build"
+done
+echo "an undisturbed build takes $took ms"
 
 kills=0
 for ((i = 0; i < KILLS; ++i)); do
@@ -135,8 +140,10 @@ for ((i = 0; i < KILLS; ++i)); do
     KILL:137 | INT:1 | INT:130) : $((kills += 1)) ;;
     *) fail "after $what it exits $status: $(<"$WORK/killed.log")" ;;
   esac
-  ((ended < 2000)) || fail "after $what it takes $ended ms to end"
+  echo "$what: exits $status after $ended ms"
   if [[ $signal == INT ]]; then
+    # At once; but a sync that has begun ends when the disk has it.
+    ((ended < 10000)) || fail "after $what it takes $ended ms to end"
     # Nothing has to be swept for these.
     wait_for 3 no_process || fail "after $what there still run: $(processes)"
     no_mount || fail "after $what there is still mounted: $(mounts_below)"
