@@ -48,6 +48,8 @@ def history(config, base):
         # Releases of BuildKit print these in several ways of Go's.
         done = re.sub(r"^EXPOSE map\[(.*)\]$", lambda m: "EXPOSE [" + m[1].replace(":{}", "") + "]", done)
         done = re.sub(r"^HEALTHCHECK &?\{.*\}$", "HEALTHCHECK", done)
+        # dockerd with a store of its own ignores --link, and does not write it down.
+        done = re.sub(r"^((?:COPY|ADD) (?:--\S+ )*?)--link ", r"\1", done)
         steps.append(("- " if step.get("empty_layer") else "+ ") + done)
     return steps
 

@@ -119,6 +119,9 @@ case(
     """,
     {"x": "1"},
     then=[build(context={"x": "2"})],
+    differs={
+        "buildah": "the content of a bind mount does not count in its cache's keys: the old result is used"
+    },
 )
 case(
     "cache_secret_does_not_count",

@@ -43,6 +43,7 @@ case(
     COPY file /links/dangling
     """,
     TREE,
+    differs={"buildah": "the file is put into a directory that is made where the symlink leads"},
 )
 case(
     "through_symlink_loop",
@@ -89,4 +90,5 @@ case(
     """,
     {"one/way": Symlink("/data"), "two/way/file": "where"},
     fails=".",
+    differs={"buildah": "the symlink is replaced by the directory"},
 )

@@ -20,6 +20,7 @@ case(
     COPY *.txt /new/
     """,
     GLOB,
+    differs={"buildah": "a name that looks like a pattern is taken for one"},
 )
 case(
     "glob_question",
@@ -52,6 +53,7 @@ case(
     COPY [^.A-Z]*.txt /new/
     """,
     GLOB,
+    differs={"buildah": "a name that looks like a pattern is taken for one"},
 )
 case(
     "glob_escaped",
@@ -60,6 +62,7 @@ case(
     COPY x[[]1].txt /new/
     """,
     GLOB,
+    differs={"buildah": "a name that looks like a pattern is taken for one"},
 )
 case(
     "glob_in_directory",
@@ -92,7 +95,6 @@ case(
     COPY d/**/*.txt /new/
     """,
     GLOB,
-    differs={"buildah": "** crosses directories there, as in .dockerignore"},
 )
 case(
     "glob_nothing",
@@ -101,6 +103,7 @@ case(
     COPY *.none /new/
     """,
     GLOB,
+    differs={"buildah": "a pattern that matches nothing is an error"},
 )
 case(
     "glob_one_file_to_name",
@@ -117,6 +120,7 @@ case(
     COPY *.txt /new
     """,
     GLOB,
+    differs={"buildah": "a name that looks like a pattern is taken for one"},
 )
 case(
     "glob_of_symlinks",

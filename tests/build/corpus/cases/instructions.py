@@ -133,6 +133,7 @@ case(
     ENV A=1 B="two words" C=three\ words D='$A' E="$A"
     ENV BASE=changed EMPTY=
     """,
+    differs={"buildah": "a variable sees the earlier ones of its own line, and the order is another"},
 )
 
 case(
@@ -160,6 +161,7 @@ case(
     ENV PATH=/opt/bin:$PATH
     RUN echo "$PATH" >/path
     """,
+    differs={"buildah": "a variable that is set again comes last"},
 )
 
 case(
@@ -205,6 +207,7 @@ case(
     ARG PORT=9000
     EXPOSE 80 443/tcp 53/udp 8000-8003 $PORT
     """,
+    differs={"buildah": "a range of ports stays a range"},
 )
 
 case(
@@ -313,6 +316,7 @@ case(
     ENTRYPOINT echo entry
     HEALTHCHECK CMD true
     """,
+    differs={"buildah": "CMD and ENTRYPOINT are for /bin/sh whatever SHELL says"},
 )
 
 case(
@@ -323,6 +327,7 @@ case(
     CMD x
     """,
     before=[build('FROM veneer/corpus\nSHELL ["/bin/ash", "-c"]\n')],
+    differs={"buildah": "CMD and ENTRYPOINT are for /bin/sh whatever SHELL says"},
 )
 
 case(
@@ -399,6 +404,7 @@ case(
     WORKDIR ../three/./four
     RUN pwd >here
     """,
+    differs={"buildah": "the directory of WORKDIR is made when something runs"},
 )
 
 case(
@@ -476,6 +482,7 @@ case(
     Run echo mixed >/mixed
     copy --from=BASE /lower /copied
     """,
+    differs={"buildah": "stages' names have their case"},
 )
 
 case(
@@ -496,4 +503,5 @@ case(
     HEALTHCHECK --retries=3 CMD ["true"]
     """,
     {"file": "A\n"},
+    differs={"buildah": "volumes' directories are made, and those of WORKDIR by other rules"},
 )

@@ -83,6 +83,7 @@ case(
     COPY --from=$I /data/file /new
     """,
     fails="(?i)variable expansion|invalid|not supported|parse|undefined|failed",
+    differs={"buildah": "variables count in --from"},
 )
 case(
     "from_later_stage",
@@ -183,6 +184,7 @@ case(
     FROM veneer/corpus
     """,
     flags=["--target", "mIXED"],
+    differs={"buildah": "stages' names have their case"},
 )
 case(
     "target_unknown",
@@ -193,6 +195,7 @@ case(
 case(
     "stage_config_is_inherited",
     'FROM veneer/corpus AS a\nENV A=1\nWORKDIR /w\nUSER app\nCMD ["x"]\nEXPOSE 1\nLABEL l=1\nFROM a\nENV B=1\n',
+    differs={"buildah": "the directory of WORKDIR is made when something runs"},
 )
 case(
     "stage_config_is_not_copied",
@@ -271,7 +274,6 @@ case(
         "/made": "d 755 0:0",
         "/made/b": 'f 644 0:0 "B" @1600000000',
     },
-    differs={"buildkit": "dockerd ignores --link with a store of its own"},
 )
 case(
     "link_from_stage",

@@ -142,6 +142,7 @@ case(
     ENTRYPOINT ["$D"]
     """,
     {"file": "A"},
+    differs={"buildah": "the directory of WORKDIR is made when something runs"},
 )
 
 case(
@@ -150,6 +151,7 @@ case(
     FROM veneer/corpus
     ENV A=$1 B=$@ C=$* D=$# E=$?
     """,
+    differs={"buildah": "special parameters stay as they are"},
 )
 
 case(
@@ -237,6 +239,7 @@ case(
     FROM one
     RUN echo "($A)" >/two
     """,
+    differs={"buildah": "an ARG ends with its stage"},
 )
 
 case(
@@ -260,6 +263,7 @@ case(
     RUN echo "$A" >/out
     """,
     flags=["--build-arg", "A=given"],
+    differs={"buildah": "ENV wins over a later ARG"},
 )
 
 case(
@@ -292,6 +296,7 @@ case(
     ARG A=1 B=$A C="a b"
     RUN echo "$A-$B-$C" >/out
     """,
+    differs={"buildah": "an ARG does not see the earlier ones of its line"},
 )
 
 case(
