@@ -281,7 +281,7 @@ case(
     since="1.4",
     unsupported=OLD,
     differs={"buildkit": "dockerd ignores --link with a store of its own"},
-    tree={"/deep": "d 755 0:0", "/deep/er": "d 755 0:0", "/deep/er/file": 'f 6755 7:8 "made\n" @1400000000'},
+    tree={"/deep": "d 755 0:0", "/deep/er": "d 755 0:0", "/deep/er/file": 'f 6755 7:8 "made\\n" @1400000000'},
 )
 case(
     "link_replaces_symlink",

@@ -58,7 +58,7 @@ case(
     "required_is_missing",
     """
     FROM veneer/corpus
-    ENV A=${UNSET:?it is needed}
+    ENV A="${UNSET:?it is needed}"
     """,
     fails="UNSET: it is needed",
 )
