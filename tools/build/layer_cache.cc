@@ -15,19 +15,21 @@ Result<LayerCache> LayerCache::Open(const std::string& store_root) {
   return LayerCache(std::move(store));
 }
 
+bool LayerCache::IsWhole(const BuildRecord& record) {
+  return std::ranges::all_of(record.layers,
+                             [&](const DiffId& id) { return store_->layers().IsReadable(id); });
+}
+
 Result<std::optional<CachedChain>> LayerCache::Find(const Digest& key) {
   TRY_ASSIGN(auto record, store_->catalog().FindBuildRecord(key));
-  if (!record) return std::nullopt;
-  const bool whole = std::ranges::all_of(
-      record->layers, [&](const DiffId& id) { return store_->layers().IsReadable(id); });
-  if (!whole) return std::nullopt;
+  if (!record || !IsWhole(*record)) return std::nullopt;
   TRY(store_->catalog().UseBuildRecord(key, std::time(nullptr)));
   return CachedChain{std::move(record->layers), record->created_at};
 }
 
 Result<CachedChain> LayerCache::Make(
     const Digest& key, std::span<const DiffId> below, const std::string& description,
-    std::optional<int64_t> created_at,
+    std::optional<int64_t> created_at, bool replaced,
     const std::function<Result<StagedLayer>(IngestSession&)>& stage) {
   TRY_ASSIGN(auto session, IngestSession::Begin(*store_));
   TRY_ASSIGN(const StagedLayer layer, stage(*session));
@@ -39,7 +41,16 @@ Result<CachedChain> LayerCache::Make(
   record.last_used_at = std::time(nullptr);
   record.created_at = created_at.value_or(record.last_used_at);
   record.uses = 1;
-  TRY(session->Publish({&layer, 1}, [&] { return store_->catalog().PutBuildRecord(record); }));
+  TRY(session->Publish({&layer, 1}, [&]() -> Result<> {
+    if (!replaced) {
+      TRY_ASSIGN(auto faster, store_->catalog().FindBuildRecord(key));
+      if (faster && IsWhole(*faster)) {
+        record = std::move(*faster);
+        return {};
+      }
+    }
+    return store_->catalog().PutBuildRecord(record);
+  }));
   return CachedChain{std::move(record.layers), record.created_at};
 }
 
@@ -49,11 +60,12 @@ Result<CachedChain> LayerCache::OfCopy(CopySpec spec, const std::string& descrip
   const Digest key = StepKey("tree 1").Add(copy->Key().view()).AddOptional(epoch).Finish();
   TRY_ASSIGN(std::optional<CachedChain> found, Find(key));
   if (found) return std::move(*found);
-  return Make(key, {}, description, epoch, [&](IngestSession& session) -> Result<StagedLayer> {
-    TRY_ASSIGN(auto writer, LayerWriter::Create(session));
-    TRY(copy->Write(*writer, epoch));
-    return writer->Finish();
-  });
+  return Make(key, {}, description, epoch, false,
+              [&](IngestSession& session) -> Result<StagedLayer> {
+                TRY_ASSIGN(auto writer, LayerWriter::Create(session));
+                TRY(copy->Write(*writer, epoch));
+                return writer->Finish();
+              });
 }
 
 Result<std::shared_ptr<const tree::MergedTree>> LayerCache::Tree(std::span<const DiffId> layers) {

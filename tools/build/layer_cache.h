@@ -33,9 +33,11 @@ class LayerCache {
   Result<std::optional<CachedChain>> Find(const Digest& key);
 
   // Stages a layer by `stage` and publishes it together with its record: `below` and the layer are
-  // what `key` leads to from now on. With `created_at` (SOURCE_DATE_EPOCH) it was made then.
+  // what `key` leads to from now on. With `created_at` (SOURCE_DATE_EPOCH) it was made then. Where
+  // another build was faster, its layer is what counts, unless it is to be `replaced`.
   Result<CachedChain> Make(const Digest& key, std::span<const DiffId> below,
                            const std::string& description, std::optional<int64_t> created_at,
+                           bool replaced,
                            const std::function<Result<StagedLayer>(IngestSession&)>& stage);
 
   // A chain of one layer: what `spec` (of no chain: with `link`) copies. From the cache, if it can.
@@ -47,6 +49,7 @@ class LayerCache {
 
  private:
   explicit LayerCache(std::unique_ptr<Store> store) : store_(std::move(store)) {}
+  bool IsWhole(const BuildRecord& record);
   std::unique_ptr<Store> store_;
 };
 

@@ -156,8 +156,8 @@ Result<> StageRunner::Apply(const PlannedStep& step, BuildLog::Vertex vertex, co
   if (!chain) {
     log.Start(vertex);
     const std::vector<DiffId> below = on_nothing ? std::vector<DiffId>() : result_.layers;
-    TRY_ASSIGN(chain,
-               cache_.Make(key, below, step.instruction.code, session_.settings().epoch, make));
+    TRY_ASSIGN(chain, cache_.Make(key, below, step.instruction.code, session_.settings().epoch,
+                                  !use_cache_, make));
     log.Done(vertex);
   }
   if (on_nothing) {
