@@ -36,7 +36,7 @@ Result<> CopyThroughMemory(int from, int to, uint64_t offset, uint64_t length) {
 
 Result<> CopyRange(int from, int to, uint64_t offset, uint64_t length) {
   std::optional<LongSlice> slice;
-  if (length >= kMuch) slice.emplace();
+  if (length >= kMuch) slice.emplace(LongSlice::kSomebodyWaits);
   while (length > 0) {
     off_t in = static_cast<off_t>(offset);
     off_t out = in;

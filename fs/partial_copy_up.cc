@@ -12,6 +12,7 @@
 #include "fs/log.h"
 #include "fs/overlay.h"
 #include "fs/partial_copy.h"
+#include "fs/slice.h"
 #include "store/base/beneath.h"
 #include "store/base/fault.h"
 
@@ -173,6 +174,7 @@ Result<> Overlay::AwaitWhole(const InodePtr& inode) {
 }
 
 void Overlay::FillBatch(const std::vector<InodePtr>& batch) {
+  const LongSlice slice(LongSlice::kNobodyWaits);
   for (const InodePtr& inode : batch) {
     auto filled = AwaitWhole(inode);
     if (filled) continue;

@@ -13,18 +13,22 @@ namespace veneer::fs {
 void AskForShortSlices();
 
 // For those that copy much while others wait for answers: as long as it lives, the calling thread
-// has a long slice and interrupts nobody. With a short one it would keep the CPU from whoever has
-// the usual slice, until the next tick.
+// has a slice longer than the usual one. With a short one it would keep the CPU from those who have
+// the usual slice and wake up, perhaps until the next tick.
 class LongSlice {
  public:
-  LongSlice();
+  // kNobodyWaits: for its copy to end. It then interrupts nobody, and lets others with the usual
+  // slice go first.
+  enum For { kSomebodyWaits, kNobodyWaits };
+  explicit LongSlice(For whom);
   ~LongSlice();
   LongSlice(const LongSlice&) = delete;
   LongSlice& operator=(const LongSlice&) = delete;
 
  private:
-  bool set_ = false;
   uint64_t before_ = 0;  // ns
+  const int policy_;
+  const bool set_;
 };
 
 }  // namespace veneer::fs
