@@ -1,4 +1,5 @@
 // Several Stores of one root, in one process and in others.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@ class OtherProcess {
  public:
   explicit OtherProcess(const std::string& path) {
     int ends[2];
-    if (pipe(ends) != 0) std::abort();
+    if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
     go_ = UniqueFd(ends[1]);
     pid_ = fork();
     if (pid_ == 0) {
