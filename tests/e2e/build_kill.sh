@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A build killed 50 times at random moments, by SIGKILL and by SIGINT: no process, mount or file of it is left once `system prune` has
+# A build killed again and again at random moments, by SIGKILL and by SIGINT: no process, mount or file of it is left once `system prune` has
 # run, and the next build gives the image that an undisturbed one gives.
 # timeout: 1200
 # shellcheck source=lib.sh
@@ -9,7 +9,7 @@ need python3
 seed=${E2E_SEED:-$RANDOM}
 echo "E2E_SEED=$seed"
 RANDOM=$seed
-readonly KILLS=50
+readonly KILLS=${E2E_KILLS:-12}  # scripts/test --long: 50
 
 small=$(small_image)
 context=$WORK/context
