@@ -136,7 +136,7 @@ for ((i = 0; i < KILLS; ++i)); do
   wait $pid 2>/dev/null || status=$?
   ended=$((($(date +%s%N) - began) / 1000000))
   case $signal:$status in
-    *:0) ;;
+    *:0) took=$((took * 3 / 4 + 100)) ;; # it was done: on a machine that others use, times vary
     KILL:137 | INT:1 | INT:130) : $((kills += 1)) ;;
     *) fail "after $what it exits $status: $(<"$WORK/killed.log")" ;;
   esac
