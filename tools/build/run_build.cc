@@ -124,7 +124,8 @@ class Build {
     std::fflush(stdout);
     const DockerfileFile& file = input_.dockerfile;
     std::fputs(ErrorExcerpts(file.name, file.text, outcome.error()).c_str(), stderr);
-    tools::Context::Complain("failed to solve: " + outcome.error().message);
+    // What is wrong with the command line has no build to fail.
+    tools::Context::Complain((log_ ? "failed to solve: " : "") + outcome.error().message);
     return tools::kExitError;
   }
 
