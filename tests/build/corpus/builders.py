@@ -139,6 +139,7 @@ class BuildKit(Builder):
         self.version = version.output.strip()
         major = int(re.match(r"\d+", self.version)[0])
         self.frontend = self.FRONTENDS.get(major, (1, 2) if major < 20 else (1, 20))
+        self.lenient = self.frontend < (1, 4)  # times and history were others then
 
     def command(self, words, env=None, stdin=None):
         return run([self.docker, *words], environment({**self.env, **(env or {})}), stdin)

@@ -120,7 +120,8 @@ case(
     {"x": "1"},
     then=[build(context={"x": "2"})],
     differs={
-        "buildah": "the content of a bind mount does not count in its cache's keys: the old result is used"
+        "buildah": "the content of a bind mount does not count in its cache's keys: the old result is used",
+        "buildkit-20": "20.10 leaves in the layer what it made to mount on",
     },
 )
 case(
@@ -132,7 +133,10 @@ case(
     flags=["--secret", "id=s,src=%FILES%/one"],
     files={"one": "1", "two": "2"},
     then=[build(flags=["--secret", "id=s,src=%FILES%/two"])],
-    differs={"buildah": "it looks for the file again"},
+    differs={
+        "buildah": "it looks for the file again",
+        "buildkit-20": "20.10 leaves in the layer what it made to mount on",
+    },
 )
 case(
     "cache_step_after_a_change",

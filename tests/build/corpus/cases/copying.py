@@ -385,6 +385,7 @@ case(
     COPY f /f
     """,
     {"f/pipe": Fifo(mode=0o640), "f/x": "X"},
+    differs={"buildkit-20": "20.10 copies no FIFOs"},
 )
 case(
     "capability",
