@@ -34,4 +34,14 @@ Result<nlohmann::ordered_json> ParseJson(std::string_view text) {
   return json;
 }
 
+std::vector<std::string> StringsAt(const nlohmann::ordered_json& object, const char* key) {
+  std::vector<std::string> out;
+  const auto list = object.find(key);
+  if (list == object.end() || !list->is_array()) return out;
+  for (const auto& element : *list) {
+    if (element.is_string()) out.push_back(element.get<std::string>());
+  }
+  return out;
+}
+
 }  // namespace veneer

@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "store/base/beneath.h"
+#include "tools/build/csv_fields.h"
 #include "tools/build/program.h"
 #include "tools/build/text.h"
 #include "tools/context.h"
@@ -77,7 +78,9 @@ std::map<std::string, std::string> NamedValues(std::string_view option,
 Result<std::pair<std::string, Secret>> ParseSecret(std::string_view text) {
   std::string id, type;
   std::optional<std::string> source, variable;
-  for (const std::string& field : Split(text, ',')) {
+  const auto fields = CsvFields(text);
+  if (!fields) return Invalid("--secret: " + fields.error().Message());
+  for (const std::string& field : *fields) {
     const size_t equals = field.find('=');
     if (equals == std::string::npos)
       return Invalid("--secret: invalid field '" + field + "' must be a key=value pair");

@@ -80,13 +80,15 @@ struct SpawnAttributes {
 }  // namespace
 
 Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& words, int stdout_fd,
-                                         int stderr_fd) {
+                                         int stderr_fd, const ChildSettings& settings) {
   SpawnActions actions;
   posix_spawn_file_actions_addopen(&actions.value, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   actions.Output(stdout_fd, STDOUT_FILENO);
   actions.Output(stderr_fd, STDERR_FILENO);
+  if (!settings.directory.empty())
+    posix_spawn_file_actions_addchdir_np(&actions.value, settings.directory.c_str());
   const SpawnAttributes attributes;
-  const std::vector<std::string> environment = Environment();
+  const std::vector<std::string> environment = settings.env.empty() ? Environment() : settings.env;
   const std::vector<char*> argv = Pointers(words), envp = Pointers(environment);
   pid_t pid = 0;
   const int error = posix_spawn(&pid, words[0].c_str(), &actions.value, &attributes.value,

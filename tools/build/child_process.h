@@ -1,7 +1,7 @@
 // ChildProcess: a program that we started, and that does not outlive its owner.
 //
 // It has a session of its own, so that a terminal's Ctrl-C does not reach it, no signal blocked or
-// ignored, and nothing of our environment but what it needs. Not thread-safe; different threads may
+// ignored, and of our environment what it is given. Not thread-safe; different threads may
 // have children of their own.
 #pragma once
 
@@ -15,12 +15,18 @@
 
 namespace veneer::build {
 
+// Where a program runs, and with which variables.
+struct ChildSettings {
+  std::string directory;         // empty: where we are
+  std::vector<std::string> env;  // NAME=value: all of them; empty: what a runtime needs of ours
+};
+
 class ChildProcess {
  public:
   // `words[0]` is the program's path. Standard input is /dev/null; -1 for an output is /dev/null
   // too.
   static Result<ChildProcess> Start(const std::vector<std::string>& words, int stdout_fd,
-                                    int stderr_fd);
+                                    int stderr_fd, const ChildSettings& settings = {});
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
   // Kills and reaps what still runs.

@@ -8,8 +8,10 @@
 #include <variant>
 
 #include "store/image_config.h"
+#include "store/json.h"
 #include "tools/build/history_text.h"
 #include "tools/build/run_command.h"
+#include "tools/build/variables.h"
 #include "tools/units.h"
 
 namespace veneer::build {
@@ -17,7 +19,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr const char* kHistoryComment = "buildkit.dockerfile.v0";
 
 // The fields of `config` that images of BuildKit's have, in its order.
@@ -26,16 +27,6 @@ constexpr std::array kConfigFields = {
     "Labels", "StopSignal",   "ArgsEscaped", "Healthcheck", "OnBuild", "StopTimeout", "Shell"};
 constexpr std::array kOuterFields = {"architecture", "variant",     "os",
                                      "os.version",   "os.features", "author"};
-
-std::vector<std::string> Strings(const Json& object, const char* key) {
-  std::vector<std::string> out;
-  const auto list = object.find(key);
-  if (list == object.end() || !list->is_array()) return out;
-  for (const Json& element : *list) {
-    if (element.is_string()) out.push_back(element.get<std::string>());
-  }
-  return out;
-}
 
 std::string String(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -82,7 +73,7 @@ Result<ImageDraft> ImageDraft::From(std::string_view config) {
     }
   }
   draft.base_created_ = parsed.created();
-  const std::vector<std::string> env = Strings(draft.config_, "Env");
+  const std::vector<std::string> env = StringsAt(draft.config_, "Env");
   if (std::ranges::none_of(env, [](const std::string& e) { return e.starts_with("PATH="); }))
     draft.SetVariable("PATH", kDefaultPath);
 
@@ -127,10 +118,10 @@ void ImageDraft::SetLabel(const std::string& name, const std::string& value) {
 
 std::string ImageDraft::user() const { return String(config_, "User"); }
 std::string ImageDraft::working_dir() const { return String(config_, "WorkingDir"); }
-std::vector<std::string> ImageDraft::environment() const { return Strings(config_, "Env"); }
+std::vector<std::string> ImageDraft::environment() const { return StringsAt(config_, "Env"); }
 
 std::vector<std::string> ImageDraft::shell() const {
-  std::vector<std::string> shell = Strings(config_, "Shell");
+  std::vector<std::string> shell = StringsAt(config_, "Shell");
   if (shell.empty()) shell = {"/bin/sh", "-c"};
   return shell;
 }

@@ -16,8 +16,8 @@ struct ProgramOptions {
 };
 
 // Runs `words` (the program is looked for in PATH) without input, its output thrown away. Errors
-// are sentences: "cannot run git: …", or the program's name and the last line it wrote to standard
-// error. ECANCELED.
+// are sentences: "git is not installed", or the program's name and the last line it wrote to
+// standard error. ECANCELED.
 Result<> RunQuietly(const std::vector<std::string>& words, const ProgramOptions& options = {});
 
 }  // namespace veneer::build

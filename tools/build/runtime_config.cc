@@ -11,6 +11,7 @@
 #include "tools/build/capabilities.h"
 #include "tools/build/seccomp_profile.h"
 #include "tools/build/text.h"
+#include "tools/build/variables.h"
 #include "tools/utf8.h"
 
 namespace veneer::build {
@@ -31,7 +32,6 @@ constexpr std::string_view kLimits[] = {"core",    "cpu",      "data",   "fsize"
                                         "memlock", "msgqueue", "nice",   "nofile",     "nproc",
                                         "rss",     "rtprio",   "rttime", "sigpending", "stack"};
 
-constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr int kLoopDevices = 8;
 constexpr const char* kUnifiedCgroups = "/sys/fs/cgroup/cgroup.controllers";
 

@@ -18,7 +18,6 @@ namespace veneer::build {
 namespace {
 
 constexpr size_t kMaxEnvironment = 1 << 20;
-constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // ARGs that tell BuildKit something, and are no variables.
 bool IsNoVariable(std::string_view name) {

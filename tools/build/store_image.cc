@@ -6,23 +6,10 @@
 #include <vector>
 
 #include "store/image_config.h"
+#include "store/json.h"
 #include "tools/image_lookup.h"
 
 namespace veneer::build {
-namespace {
-
-std::vector<std::string> Strings(const nlohmann::ordered_json& object, const char* key) {
-  std::vector<std::string> out;
-  const auto list = object.find(key);
-  if (list == object.end() || !list->is_array()) return out;
-  for (const auto& element : *list) {
-    if (element.is_string()) out.push_back(element.get<std::string>());
-  }
-  return out;
-}
-
-}  // namespace
-
 Result<BaseImage> ReadBaseImage(Store& store, const ImageId& id) {
   TRY_ASSIGN(auto row, store.catalog().FindImage(id));
   if (!row) return Invalid("No such image: " + id.ToString(), ENOENT);
@@ -32,9 +19,9 @@ Result<BaseImage> ReadBaseImage(Store& store, const ImageId& id) {
   out.layers = parsed.diff_ids;
   const auto config = parsed.json.find("config");
   if (config == parsed.json.end() || !config->is_object()) return out;
-  out.env = Strings(*config, "Env");
-  out.shell = Strings(*config, "Shell");
-  out.on_build = Strings(*config, "OnBuild");
+  out.env = StringsAt(*config, "Env");
+  out.shell = StringsAt(*config, "Shell");
+  out.on_build = StringsAt(*config, "OnBuild");
   if (const auto dir = config->find("WorkingDir"); dir != config->end() && dir->is_string())
     out.working_dir = dir->get<std::string>();
   return out;

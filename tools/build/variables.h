@@ -11,6 +11,10 @@
 
 namespace veneer::build {
 
+// PATH of a stage whose base sets none, as in Docker.
+inline constexpr const char* kDefaultPath =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 class Variables {
  public:
   void Set(const std::string& name, std::string value) {
