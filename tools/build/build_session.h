@@ -37,6 +37,7 @@ struct SshAgent {
 struct NamedContext {
   std::optional<BaseImage> image;
   std::string directory;
+  std::shared_ptr<const IgnoreMatcher> ignore;  // of the directory; may be null
 };
 
 struct BuildSettings {

@@ -25,6 +25,16 @@ std::string CleanDestination(const std::string& destination) {
   return clean;
 }
 
+// A name as a pattern that matches nothing else.
+std::string Escaped(const std::string& name) {
+  std::string pattern;
+  for (const char c : name) {
+    if (std::string_view("*?[]\\!").contains(c)) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
 // The contents of a source, as they were when it was matched.
 class SourceContents : public PlanContents {
  public:
@@ -121,10 +131,12 @@ class Step : public CopyStep {
 
   // COPY: a path or a pattern.
   Result<> AddSource(const std::string& source) {
+    const bool literal = spec_.literal;
     TRY_ASSIGN(const std::vector<SourceMatch> matches,
-               MatchSource(*spec_.from, SourcePath(source)));
+               literal ? NamedSource(*spec_.from, SourcePath(source))
+                       : MatchSource(*spec_.from, SourcePath(source)));
     for (const SourceMatch& match : matches) {
-      TRY_ASSIGN(const bool excluded, IsExcluded(match, HasWildcards(source)));
+      TRY_ASSIGN(const bool excluded, IsExcluded(match, !literal && HasWildcards(source)));
       if (excluded) continue;
       TRY(Add(*spec_.from, match, Filter()));
       CopiedSource& added = sources_.back();
@@ -136,11 +148,11 @@ class Step : public CopyStep {
 
   // COPY --parents: what is behind "/./" (or all of the path) is made below the destination.
   Result<> AddWithParents(const std::string& source) {
-    const size_t pivot = source.find("/./");
+    const size_t pivot = spec_.literal ? source.npos : source.find("/./");
     const std::string base = pivot == source.npos ? "" : source.substr(0, pivot);
     const std::string pattern = pivot == source.npos ? source : source.substr(pivot + 3);
     const std::string below = SourcePath(pattern);
-    const bool plain = !HasWildcards(base) && !HasWildcards(pattern);
+    const bool plain = spec_.literal || (!HasWildcards(base) && !HasWildcards(pattern));
     if (plain) {
       const std::string path = SourcePath(base + "/" + below);
       if (auto found = FollowLinks(*spec_.from, path); !found) {
@@ -151,10 +163,10 @@ class Step : public CopyStep {
     CopyFilter filter = Filter();
     std::optional<IgnoreMatcher> include;
     if (!below.empty()) {
-      TRY_ASSIGN(include, IgnoreMatcher::Parse({below}));
+      TRY_ASSIGN(include, IgnoreMatcher::Parse({spec_.literal ? Escaped(below) : below}));
       filter.include = &*include;
       for (std::string& part : Split(below, '/')) {
-        if (part.find_first_of("*?[\\") != part.npos) break;
+        if (!spec_.literal && part.find_first_of("*?[\\") != part.npos) break;
         filter.include_below.push_back(std::move(part));
       }
     }

@@ -35,6 +35,7 @@ struct FetchedFile {
 struct CopySpec {
   const SourceTree* from = nullptr;  // of `sources`; must outlive the step
   std::vector<std::string> sources;  // as they stand, expanded; no URLs
+  bool literal = false;              // they are names: nothing in them is a wildcard
   std::vector<HeredocSource> heredocs;
   std::vector<FetchedFile> fetched;  // mode 0600
   // Repositories that ADD checked out: the content of each goes to the destination.

@@ -148,7 +148,11 @@ Result<std::string> FetchGit(const GitSource& source, const std::string& directo
                              const FetchOptions& options) {
   ProgramOptions run;
   run.directory = directory;
-  run.env = {"GIT_TERMINAL_PROMPT=0", "GIT_SSH_COMMAND=ssh -oBatchMode=yes", "LC_ALL=C"};
+  // Not GIT_DIR and its like: a hook that builds would have its own repository changed. And no
+  // configuration, which runs programs and changes contents.
+  run.env_without = "GIT_";
+  run.env = {"GIT_TERMINAL_PROMPT=0", "GIT_SSH_COMMAND=ssh -oBatchMode=yes",
+             "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "LC_ALL=C"};
   run.cancelled = options.cancelled;
   const auto git = [&](std::vector<std::string> words) -> Result<> {
     words.insert(words.begin(), "git");

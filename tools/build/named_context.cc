@@ -14,6 +14,7 @@
 #include "tools/build/build_input.h"
 #include "tools/build/context_archive.h"
 #include "tools/build/copy_rules.h"
+#include "tools/build/dockerfile_file.h"
 #include "tools/build/fetch.h"
 #include "tools/build/store_image.h"
 #include "tools/image_lookup.h"
@@ -92,6 +93,10 @@ Result<NamedContext> OpenNamedContext(Store& store, const std::string& value,
     return Errno("build context " + value);
   if (S_ISDIR(st.st_mode)) {
     context.directory = real;
+    TRY_ASSIGN(const std::string text, ReadIgnoreFile({.is_input = true}, context.directory));
+    TRY_ASSIGN(IgnoreMatcher matcher, IgnoreMatcher::Parse(ReadIgnorePatterns(text)));
+    if (!matcher.empty())
+      context.ignore = std::make_shared<const IgnoreMatcher>(std::move(matcher));
     return context;
   }
   TRY_ASSIGN(const UniqueFd file, OpenAt(AT_FDCWD, real, O_RDONLY));

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <string_view>
 #include <utility>
 
 #include "store/base/unique_fd.h"
@@ -50,7 +51,11 @@ Result<> RunQuietly(const std::vector<std::string>& words, const ProgramOptions&
   const UniqueFd read_end(ends[0]);
   UniqueFd write_end(ends[1]);
   std::vector<std::string> env = options.env;
-  for (char** entry = environ; *entry != nullptr; ++entry) env.emplace_back(*entry);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view ours = *entry;
+    if (!options.env_without.empty() && ours.starts_with(options.env_without)) continue;
+    env.emplace_back(ours);
+  }
   TRY_ASSIGN(ChildProcess child, ChildProcess::Start(command, -1, write_end.get(),
                                                      {options.directory, std::move(env)}));
   write_end.Reset();

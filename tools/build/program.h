@@ -13,6 +13,7 @@ struct ProgramOptions {
   std::string directory;         // working directory; empty: this process's
   std::vector<std::string> env;  // NAME=value, added to this process's
   std::function<bool()> cancelled = {};
+  std::string env_without = {};  // a prefix: variables of ours that begin so are left out
 };
 
 // Runs `words` (the program is looked for in PATH) without input, its output thrown away. Errors

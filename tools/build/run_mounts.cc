@@ -55,6 +55,7 @@ Result<Digest> ContentOf(LayerCache& cache, std::span<const DiffId> chain,
   CopySpec spec;
   spec.from = source.get();
   spec.sources = {path.empty() ? "/" : path};
+  spec.literal = true;
   spec.destination = "/content/";
   spec.link = true;
   TRY_ASSIGN(const auto copy, CopyStep::Prepare(cache.store(), std::move(spec), nullptr));
@@ -102,10 +103,10 @@ Result<RunMounts> RunMounts::Describe(BuildSession& session, LayerCache& cache,
     const bool has_files =
         mount.type == MountType::kBind || (mount.type == MountType::kCache && !mount.from.empty());
     if (has_files) {
-      TRY_ASSIGN(planned.chain, chain_of(sources[i], mount.source));
-      if (mount.type == MountType::kBind) {
-        TRY_ASSIGN(planned.content, ContentOf(cache, *planned.chain, mount.source));
-      }
+      TRY_ASSIGN(planned.files, chain_of(sources[i], mount.source));
+      TRY_ASSIGN(planned.content, ContentOf(cache, planned.files->layers, planned.files->path));
+      // Another beginning is another cache.
+      if (mount.type == MountType::kCache) mount.id += "@" + planned.content->ToString();
     }
     out.planned_.push_back(std::move(planned));
   }
@@ -161,9 +162,9 @@ Result<std::string> RunMounts::MountedSource(const Planned& planned, bool writab
     TRY(EnsureDir(AT_FDCWD, work, 0700));
   }
   TRY_ASSIGN(ChainMount mount,
-             ChainMount::Mount(cache_->store(), *planned.chain, upper, work, target));
+             ChainMount::Mount(cache_->store(), planned.files->layers, upper, work, target));
   mounts_.push_back(std::move(mount));
-  auto path = PathIn(target, planned.mount.source);
+  auto path = PathIn(target, planned.files->path);
   if (path) return path;
   return Invalid(fmt::format("failed to mount \"{}\" at {}: {}", planned.mount.source,
                              planned.target, strerror(path.error().code())),
@@ -180,7 +181,7 @@ Result<> RunMounts::MakeBind(const Planned& planned, RunSpec& spec) {
 Result<> RunMounts::MakeCache(const Planned& planned, RunSpec& spec) {
   const RunMount& mount = planned.mount;
   const auto fill = [&](const std::string& path) -> Result<> {
-    if (planned.chain) {
+    if (planned.files) {
       TRY_ASSIGN(const std::string source, MountedSource(planned, false));
       TRY(RunQuietly({"cp", "-a", "--reflink=auto", "--", source + "/.", path},
                      {"", {}, [this] { return session_->cancelled(); }}));

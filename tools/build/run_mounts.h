@@ -21,9 +21,13 @@
 
 namespace veneer::build {
 
-// Where a mount's files come from: the layers of a chain.
+// Where a mount's files come from: the layers of a chain, and the path in it.
+struct MountSource {
+  std::vector<DiffId> layers;
+  std::string path;
+};
 using SourceChain =
-    std::function<Result<std::vector<DiffId>>(const StageSource& source, const std::string& path)>;
+    std::function<Result<MountSource>(const StageSource& source, const std::string& path)>;
 
 // A tmpfs, until it goes.
 class MemoryMount {
@@ -61,9 +65,9 @@ class RunMounts {
  private:
   struct Planned {
     RunMount mount;
-    std::string target;                        // absolute, clean; empty: a secret's variable only
-    std::optional<std::vector<DiffId>> chain;  // of a bind's source, or of a cache's first content
-    std::optional<Digest> content;             // of a bind's source
+    std::string target;                // absolute, clean; empty: a secret's variable only
+    std::optional<MountSource> files;  // of a bind, or what a cache has first
+    std::optional<Digest> content;     // of these
   };
 
   RunMounts(BuildSession& session, LayerCache& cache) : session_(&session), cache_(&cache) {}

@@ -109,15 +109,16 @@ Result<std::string> FollowLinks(const SourceTree& tree, std::string_view path) {
   return Join(parts, "/");
 }
 
+Result<std::vector<SourceMatch>> NamedSource(const SourceTree& tree, const std::string& source) {
+  TRY_ASSIGN(SourceMatch match, Followed(tree, source, LastPart(source)));
+  return std::vector<SourceMatch>{std::move(match)};
+}
+
 Result<std::vector<SourceMatch>> MatchSource(const SourceTree& tree, const std::string& source) {
   std::vector<SourceMatch> matches;
   const std::vector<std::string> parts = Split(source, '/');
   const auto first_wild = std::ranges::find_if(parts, HasWildcards);
-  if (first_wild == parts.end()) {
-    TRY_ASSIGN(SourceMatch match, Followed(tree, source, LastPart(source)));
-    matches.push_back(std::move(match));
-    return matches;
-  }
+  if (first_wild == parts.end()) return NamedSource(tree, source);
   const std::string fixed = Join({parts.begin(), first_wild}, "/");
   const std::string pattern = Join({first_wild, parts.end()}, "/");
   TRY_ASSIGN(std::vector<GlobToken> tokens, ParseGlob(pattern, false));

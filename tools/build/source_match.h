@@ -29,6 +29,9 @@ struct SourceMatch {
 // nowhere, "syntax error in pattern".
 Result<std::vector<SourceMatch>> MatchSource(const SourceTree& tree, const std::string& source);
 
+// The same of a name that is no pattern, whatever is in it.
+Result<std::vector<SourceMatch>> NamedSource(const SourceTree& tree, const std::string& source);
+
 // The error for a source that is not there.
 std::unexpected<Error> SourceNotFound(std::string_view path);
 

@@ -15,6 +15,7 @@
 #include "tools/build/chain_mount.h"
 #include "tools/build/copy_rules.h"
 #include "tools/build/fetch.h"
+#include "tools/build/source_match.h"
 #include "tools/build/store_image.h"
 #include "tools/build/text.h"
 #include "tools/go_value.h"
@@ -113,7 +114,7 @@ Result<> StageRunner::Begin(const PlannedStage& stage) {
   log.Start(vertex);
   const auto layers = [&]() -> Result<std::vector<DiffId>> {
     if (stage.image) return stage.image->layers;
-    return LayersOf(stage.base, "");
+    return LayersOf(stage.base);
   }();
   if (!layers) {
     log.Failed(vertex, layers.error().Message());
@@ -177,7 +178,7 @@ Result<> StageRunner::Command(const PlannedStep& step, BuildLog::Vertex vertex) 
                    EPERM);
   }
   const SourceChain chain_of = [this](const StageSource& source, const std::string& path) {
-    return LayersOf(source, path);
+    return MountSourceOf(source, path);
   };
   TRY_ASSIGN(RunMounts mounts, RunMounts::Describe(session_, cache_, step.working_dir,
                                                    run.expanded_mounts, step.sources, chain_of));
@@ -370,26 +371,30 @@ Result<BaseImage> StageRunner::ImageNamed(const std::string& name) {
   return ReadBaseImage(cache_.store(), image->id);
 }
 
-Result<std::vector<DiffId>> StageRunner::LayersOf(const StageSource& source,
-                                                  const std::string& path) {
+Result<std::vector<DiffId>> StageRunner::LayersOf(const StageSource& source) {
+  TRY_ASSIGN(MountSource found, MountSourceOf(source, ""));
+  return std::move(found.layers);
+}
+
+Result<MountSource> StageRunner::MountSourceOf(const StageSource& source, const std::string& path) {
   const SourceTree* tree = session_.context();
   std::unique_ptr<SourceTree> directory;
   switch (source.kind) {
     case StageSource::Kind::kScratch:
-      return std::vector<DiffId>();
+      return MountSource{{}, path};
     case StageSource::Kind::kStage: {
       TRY_ASSIGN(StageResult result, environment_.await(source.stage));
-      return std::move(result.layers);
+      return MountSource{std::move(result.layers), path};
     }
     case StageSource::Kind::kImage: {
       TRY_ASSIGN(BaseImage image, ImageNamed(source.name));
-      return std::move(image.layers);
+      return MountSource{std::move(image.layers), path};
     }
     case StageSource::Kind::kNamedContext: {
       const NamedContext* const context = FindContext(session_.settings().contexts, source.name);
       if (context == nullptr) return Fail(ENOENT, "build context " + source.name);
-      if (context->image) return context->image->layers;
-      TRY_ASSIGN(directory, OpenDirectorySource(context->directory, nullptr));
+      if (context->image) return MountSource{context->image->layers, path};
+      TRY_ASSIGN(directory, OpenDirectorySource(context->directory, context->ignore.get()));
       tree = directory.get();
       break;
     }
@@ -397,15 +402,22 @@ Result<std::vector<DiffId>> StageRunner::LayersOf(const StageSource& source,
       break;
   }
   if (tree == nullptr) return Invalid("there is no build context to mount from", ENOENT);
+  // What symlinks lead to, so that the layer has it.
+  auto real = FollowLinks(*tree, SourcePath(path));
+  if (!real) {
+    if (real.error().code() == ENOENT) return SourceNotFound(SourcePath(path));
+    return std::unexpected(real.error());
+  }
   CopySpec spec;
   spec.from = tree;
-  spec.sources = {path.empty() ? "/" : path};
+  spec.sources = {"/" + *real};
+  spec.literal = true;
   spec.destination = "/";
-  spec.parents = !path.empty() && CleanPath("/" + path) != "/";
+  spec.parents = !real->empty();
   spec.link = true;
   TRY_ASSIGN(CachedChain chain,
              cache_.OfCopy(std::move(spec), "context for RUN --mount", session_.settings().epoch));
-  return std::move(chain.layers);
+  return MountSource{std::move(chain.layers), "/" + *real};
 }
 
 // Nothing for the build context, which the session has.
@@ -414,9 +426,9 @@ Result<std::unique_ptr<SourceTree>> StageRunner::TreeOf(const StageSource& sourc
   if (source.kind == StageSource::Kind::kNamedContext) {
     const NamedContext* const context = FindContext(session_.settings().contexts, source.name);
     if (context != nullptr && !context->image)
-      return OpenDirectorySource(context->directory, nullptr);
+      return OpenDirectorySource(context->directory, context->ignore.get());
   }
-  TRY_ASSIGN(const std::vector<DiffId> layers, LayersOf(source, ""));
+  TRY_ASSIGN(const std::vector<DiffId> layers, LayersOf(source));
   TRY_ASSIGN(auto tree, cache_.Tree(layers));
   return OpenChainSource(cache_.store(), std::move(tree));
 }

@@ -62,7 +62,9 @@ class StageRunner {
   Result<StagedLayer> RunCommand(const PlannedStep& step, BuildLog::Vertex vertex,
                                  RunMounts& mounts, IngestSession& ingest);
 
-  Result<std::vector<DiffId>> LayersOf(const StageSource& source, const std::string& path);
+  Result<std::vector<DiffId>> LayersOf(const StageSource& source);
+  // Of the build context and other directories, with what is at `path` alone.
+  Result<MountSource> MountSourceOf(const StageSource& source, const std::string& path);
   Result<std::unique_ptr<SourceTree>> TreeOf(const StageSource& source);
   Result<BaseImage> ImageNamed(const std::string& name);
   std::string Absolute(const PlannedStep& step, const std::string& destination) const;
