@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -39,6 +40,9 @@ Result<UniqueFd> Connect(const std::string& path) {
     return Errno("connect to " + path);
   return fd;
 }
+
+constexpr size_t kMaxLinks = 64;
+constexpr timeval kPatience = {10, 0};  // for one who does not read
 
 // One client and the agent. Agents answer each request whole, so either side may wait for the
 // other.
@@ -89,7 +93,8 @@ AgentProxy::~AgentProxy() {
 void AgentProxy::Serve() {
   std::vector<Link> links;
   for (;;) {
-    std::vector<pollfd> fds = {{stop_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    const int listening = links.size() < kMaxLinks ? listener_.get() : -1;  // -1: not looked at
+    std::vector<pollfd> fds = {{stop_.get(), POLLIN, 0}, {listening, POLLIN, 0}};
     for (const Link& link : links) {
       fds.push_back({link.client.get(), POLLIN, 0});
       fds.push_back({link.agent.get(), POLLIN, 0});
@@ -108,9 +113,12 @@ void AgentProxy::Serve() {
     }
     if (fds[1].revents == 0) continue;
     UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!client) continue;
+    if (!client) return;  // no descriptors are left: there is no sense in trying for ever
     auto agent = Connect(agent_);
-    if (agent) links.push_back({std::move(client), std::move(*agent)});
+    if (!agent) continue;
+    for (const int fd : {client.get(), agent->get()})
+      setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+    links.push_back({std::move(client), std::move(*agent)});
   }
 }
 

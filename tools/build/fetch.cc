@@ -46,14 +46,19 @@ int OnProgress(void* user, curl_off_t /*total*/, curl_off_t /*now*/, curl_off_t 
   return *download->cancelled && (*download->cancelled)() ? 1 : 0;
 }
 
-// The last part of the URL's path.
+// The last part of the URL's path, decoded.
 std::string NameOf(const std::string& url) {
-  std::string path = url.substr(0, url.find_first_of("?#"));
-  path.erase(0, path.find("://") + 3);
-  const size_t slash = path.find('/');
-  path = slash == std::string::npos ? "" : path.substr(slash);
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
+  char* decoded = nullptr;
+  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
+      curl_url_get(parsed.get(), CURLUPART_PATH, &decoded, CURLU_URLDECODE) != CURLUE_OK) {
+    return kUnnamed;
+  }
+  std::string path = decoded;
+  curl_free(decoded);
   while (path.ends_with('/')) path.pop_back();
-  return path.empty() ? kUnnamed : path.substr(path.rfind('/') + 1);
+  path.erase(0, path.rfind('/') + 1);  // npos + 1 == 0
+  return path.empty() || path == "." || path == ".." ? kUnnamed : path;
 }
 
 }  // namespace

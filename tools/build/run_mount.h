@@ -12,7 +12,7 @@
 namespace veneer::build {
 
 enum class MountType { kBind, kCache, kTmpfs, kSecret, kSsh };
-enum class CacheSharing { kShared, kPrivate, kLocked };
+enum class CacheSharing { kShared, kPrivate, kLocked };  // the later, the stricter
 
 struct RunMount {
   MountType type = MountType::kBind;

@@ -35,8 +35,8 @@ std::string TargetOf(const RunMount& mount, const std::string& working_dir, size
   return CleanPath(target.starts_with('/') ? target : working_dir + "/" + target);
 }
 
-CacheMount::Sharing SharingOf(const RunMount& mount) {
-  switch (mount.sharing.value_or(CacheSharing::kShared)) {
+CacheMount::Sharing SharingOf(CacheSharing sharing) {
+  switch (sharing) {
     case CacheSharing::kPrivate:
       return CacheMount::Sharing::kPrivate;
     case CacheSharing::kLocked:
@@ -127,13 +127,15 @@ void RunMounts::AddTo(StepKey& key) const {
 }
 
 Result<> RunMounts::Make(RunSpec& spec) {
+  TRY(OpenCaches());
   for (const Planned& planned : planned_) {
     switch (planned.mount.type) {
       case MountType::kBind:
         TRY(MakeBind(planned, spec));
         break;
       case MountType::kCache:
-        TRY(MakeCache(planned, spec));
+        spec.mounts.push_back({StepMount::Kind::kBind, caches_.at(planned.mount.id).path(),
+                               planned.target, planned.mount.read_only, 0});
         break;
       case MountType::kTmpfs:
         spec.mounts.push_back({StepMount::Kind::kTmpfs, "", planned.target, false,
@@ -178,24 +180,40 @@ Result<> RunMounts::MakeBind(const Planned& planned, RunSpec& spec) {
   return {};
 }
 
-Result<> RunMounts::MakeCache(const Planned& planned, RunSpec& spec) {
+// Each cache once, by the strictest of the ways in which its mounts share it, and in the order of
+// their ids: whoever waits for a locked one holds none that comes after it.
+Result<> RunMounts::OpenCaches() {
+  std::map<std::string, const Planned*> first;
+  std::map<std::string, CacheSharing> sharing;
+  for (const Planned& planned : planned_) {
+    if (planned.mount.type != MountType::kCache) continue;
+    first.emplace(planned.mount.id, &planned);
+    const CacheSharing wanted = planned.mount.sharing.value_or(CacheSharing::kShared);
+    CacheSharing& so_far = sharing.emplace(planned.mount.id, wanted).first->second;
+    so_far = std::max(so_far, wanted);
+  }
+  for (const auto& [id, planned] : first) {
+    const auto fill = [this, source = planned](const std::string& path) {
+      return FillCache(*source, path);
+    };
+    TRY_ASSIGN(CacheMount cache, CacheMount::Open(cache_->store(), id, SharingOf(sharing.at(id)),
+                                                  fill, [this] { return session_->cancelled(); }));
+    caches_.emplace(id, std::move(cache));
+  }
+  return {};
+}
+
+Result<> RunMounts::FillCache(const Planned& planned, const std::string& path) {
   const RunMount& mount = planned.mount;
-  const auto fill = [&](const std::string& path) -> Result<> {
-    if (planned.files) {
-      TRY_ASSIGN(const std::string source, MountedSource(planned, false));
-      TRY(RunQuietly({"cp", "-a", "--reflink=auto", "--", source + "/.", path},
-                     {"", {}, [this] { return session_->cancelled(); }}));
-    }
-    if (chown(path.c_str(), mount.uid.value_or(0), mount.gid.value_or(0)) != 0 ||
-        chmod(path.c_str(), mount.mode.value_or(kCacheMode)) != 0) {
-      return Errno("owner and mode of a cache mount");
-    }
-    return {};
-  };
-  TRY_ASSIGN(CacheMount cache, CacheMount::Open(cache_->store(), mount.id, SharingOf(mount), fill,
-                                                [this] { return session_->cancelled(); }));
-  spec.mounts.push_back({StepMount::Kind::kBind, cache.path(), planned.target, mount.read_only, 0});
-  caches_.push_back(std::move(cache));
+  if (planned.files) {
+    TRY_ASSIGN(const std::string source, MountedSource(planned, false));
+    TRY(RunQuietly({"cp", "-a", "--reflink=auto", "--", source + "/.", path},
+                   {.cancelled = [this] { return session_->cancelled(); }}));
+  }
+  if (chown(path.c_str(), mount.uid.value_or(0), mount.gid.value_or(0)) != 0 ||
+      chmod(path.c_str(), mount.mode.value_or(kCacheMode)) != 0) {
+    return Errno("owner and mode of a cache mount");
+  }
   return {};
 }
 
@@ -220,6 +238,10 @@ Result<> RunMounts::MakeSecret(const Planned& planned, RunSpec& spec) {
   if (mount.env) {
     const std::string name = mount.env->empty() ? mount.id : *mount.env;
     spec.env.push_back(name + "=" + content);
+    // The runtime reads its environment from a file.
+    TRY_ASSIGN(const std::string folder, MemoryFolder());
+    spec.scratch = folder + "/run";
+    TRY(EnsureDir(AT_FDCWD, spec.scratch, 0700));
   }
   if (planned.target.empty()) return {};
   TRY_ASSIGN(const std::string folder, MemoryFolder());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -73,7 +74,8 @@ class RunMounts {
   RunMounts(BuildSession& session, LayerCache& cache) : session_(&session), cache_(&cache) {}
   Result<std::string> MountedSource(const Planned& planned, bool writable);
   Result<> MakeBind(const Planned& planned, RunSpec& spec);
-  Result<> MakeCache(const Planned& planned, RunSpec& spec);
+  Result<> OpenCaches();
+  Result<> FillCache(const Planned& planned, const std::string& path);
   Result<> MakeSecret(const Planned& planned, RunSpec& spec);
   Result<> MakeSsh(const Planned& planned, RunSpec& spec);
   Result<std::string> MemoryFolder();
@@ -83,7 +85,7 @@ class RunMounts {
   std::vector<Planned> planned_;
   std::optional<MemoryMount> memory_;  // for secrets and sockets, when there are any
   std::vector<ChainMount> mounts_;
-  std::vector<CacheMount> caches_;
+  std::map<std::string, CacheMount> caches_;  // by id
   std::vector<std::unique_ptr<AgentProxy>> agents_;
   size_t files_ = 0;
 };

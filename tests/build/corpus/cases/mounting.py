@@ -1,6 +1,6 @@
 """RUN --mount: bind, cache, tmpfs, secret, ssh."""
 
-from case import Dir, File, case
+from case import Dir, File, Symlink, build, case
 
 case(
     "bind_context",
@@ -366,4 +366,75 @@ case(
         "buildah": "bind mounts show owners as they are",
         "buildkit-20": "20.10 leaves in the layer what it made to mount on",
     },
+)
+
+# Each of these was wrong once, and nobody else was asked: the tree is what the reference says.
+NOT_ASKED = {"buildkit": "not recorded", "buildah": "not tried"}
+case(
+    "bind_source_is_no_pattern",
+    """
+    FROM scratch AS seed
+    COPY one /d1/f
+    COPY two /d[1]/f
+    FROM veneer/corpus
+    RUN --mount=from=seed,source=/d[1],target=/tmp cat /tmp/f >/out
+    """,
+    {"one": "1", "two": "2"},
+    then=[build(context={"two": "3"})],
+    unsupported=NOT_ASKED,
+    tree={"/out": 'f 644 0:0 "3"'},
+)
+case(
+    "bind_context_source_is_no_pattern",
+    """
+    FROM veneer/corpus
+    RUN --mount=source=d[1],target=/tmp cat /tmp/f >/out
+    """,
+    {"d1/f": "1", "d[1]/f": "2"},
+    unsupported=NOT_ASKED,
+    tree={"/out": 'f 644 0:0 "2"'},
+)
+case(
+    "bind_context_source_is_a_symlink",
+    """
+    FROM veneer/corpus
+    RUN --mount=source=link,target=/tmp cat /tmp/f >/out
+    """,
+    {"real/f": "1", "link": Symlink("real")},
+    unsupported=NOT_ASKED,
+    tree={"/out": 'f 644 0:0 "1"'},
+)
+case(
+    "cache_begins_with_what_it_is_from",
+    """
+    FROM scratch AS seed
+    COPY f /f
+    FROM veneer/corpus
+    RUN --mount=type=cache,id=begins,from=seed,target=/tmp cat /tmp/f >/out
+    """,
+    {"f": "1"},
+    then=[build(context={"f": "2"})],
+    unsupported=NOT_ASKED,
+    tree={"/out": 'f 644 0:0 "2"'},
+)
+case(
+    "cache_twice_in_one_command",
+    """
+    FROM veneer/corpus
+    RUN --mount=type=cache,id=twice,target=/tmp,sharing=locked --mount=type=cache,id=twice,target=/data \\
+        echo 1 >/tmp/f && cat /data/f >/out
+    """,
+    unsupported=NOT_ASKED,
+    tree={"/out": 'f 644 0:0 "1\\n"'},
+)
+case(
+    "secret_of_the_environment_is_in_no_file",
+    """
+    FROM veneer/corpus
+    RUN --mount=type=secret,id=s,env=SECRET echo ${#SECRET} >/out
+    """,
+    flags=["--secret", "id=s,src=%FILES%/s"],
+    files={"s": "hidden"},
+    unsupported=NOT_ASKED,
+    tree={"/out": 'f 644 0:0 "6\\n"'},
 )

@@ -254,6 +254,17 @@ case(
     tree={"/new": 'f 644 0:0 "other" @1600000000'},
 )
 case(
+    "from_named_context_with_ignore_file",
+    """
+    FROM veneer/corpus
+    COPY --from=other / /new/
+    """,
+    flags=["--build-context", "other=%FILES%/o"],
+    files={"o/kept": "1", "o/skipped": "2", "o/.dockerignore": ".dockerignore\nskipped\n"},
+    unsupported={"buildkit": "not recorded", "buildah": "not tried"},
+    tree={"/new": "d 755 0:0", "/new/kept": 'f 644 0:0 "1" @1600000000'},
+)
+case(
     "named_context_replaces_stage",
     """
     FROM veneer/corpus AS one
