@@ -30,7 +30,7 @@ void ReleaseParents(NameList names) {
   std::vector<InodePtr> parents;
   bool outermost = pending == nullptr;
   if (outermost) pending = &parents;
-  while (!names.empty()) pending->push_back(names.Take(names.begin()).parent);
+  while (!names.empty()) pending->push_back(names.Take(names.end() - 1).parent);
   if (!outermost) return;
   while (!parents.empty()) {
     InodePtr next = std::move(parents.back());

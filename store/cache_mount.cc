@@ -229,17 +229,15 @@ Result<RemovedCacheMounts> RemoveCacheMounts(Store& store,
       if (!folder || folder->users != Folder::Users::kNone) continue;
       std::string from = std::string(kFolder) + "/" + name;
       std::string to = "ingest/" + RandomHex().substr(0, 32);
-      if (renameat(store.root_fd(), from.c_str(), store.root_fd(), to.c_str()) != 0) {
-        return Errno("remove " + from);
-      }
+      if (renameat(store.root_fd(), from.c_str(), store.root_fd(), to.c_str()) != 0) continue;
       moved.emplace_back(std::move(to), std::move(*folder));
     }
   }
   for (auto& [path, folder] : moved) {
-    TRY_ASSIGN(uint64_t bytes, AllocatedBytes(store.root_fd(), path));
-    TRY(RemoveTree(store.root_fd(), path));
+    const uint64_t bytes = AllocatedBytes(store.root_fd(), path).value_or(0);
+    // It is a cache mount no more. What cannot be removed, the next sweep complains about.
+    if (RemoveTree(store.root_fd(), path)) removed.bytes += bytes;
     removed.folders.push_back(std::move(folder.name));
-    removed.bytes += bytes;
   }
   return removed;
 }

@@ -11,14 +11,27 @@
 namespace veneer {
 namespace {
 
-// Whether no descriptor and no mapping exists that could write to the file: only then is a read
-// lease to be had.
-bool NobodyCanWrite(int fd) {
-  // If somebody opens it in this very moment, the signal is to be one that does nothing.
-  if (fcntl(fd, F_SETSIG, SIGURG) != 0) return false;
-  if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0) return false;
-  return fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
-}
+// A read lease (fcntl(2)): to be had only where no descriptor and no mapping exists that could
+// write to the file, and broken by whoever opens it to write.
+class Lease {
+ public:
+  explicit Lease(int fd) : fd_(fd) {
+    // If somebody opens it meanwhile, the signal is to be one that does nothing.
+    taken_ = fcntl(fd, F_SETSIG, SIGURG) == 0 && fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+  }
+  ~Lease() {
+    if (taken_) fcntl(fd_, F_SETLEASE, F_UNLCK);
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  bool taken() const { return taken_; }
+  bool unbroken() const { return taken_ && fcntl(fd_, F_GETLEASE) == F_RDLCK; }
+
+ private:
+  int fd_;
+  bool taken_;
+};
 
 bool SameTime(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
@@ -29,7 +42,7 @@ bool SameTime(const timespec& a, const timespec& b) {
 std::optional<OwnFile> OwnFile::Begin(int fd, uint64_t size) {
   struct stat st;
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-      static_cast<uint64_t>(st.st_size) != size || !NobodyCanWrite(fd)) {
+      static_cast<uint64_t>(st.st_size) != size || !Lease(fd).taken()) {
     return std::nullopt;
   }
   // On its way to the disk while it is read, or all of it would be waited for in the end.
@@ -39,9 +52,10 @@ std::optional<OwnFile> OwnFile::Begin(int fd, uint64_t size) {
 
 Result<> OwnFile::Finish(mode_t mode) {
   struct stat st;
+  const Lease lease(fd_);  // first: who wrote before has changed the ctime
   if (fstat(fd_, &st) != 0) return Errno("fstat");
   if (!SameTime(st.st_ctim, before_.st_ctim) || st.st_size != before_.st_size || st.st_nlink != 1 ||
-      !NobodyCanWrite(fd_)) {
+      !lease.unbroken()) {
     return Invalid("a file changed while it was read", EBUSY);
   }
   if (fchown(fd_, geteuid(), getegid()) != 0) return Errno("chown");

@@ -3,7 +3,8 @@
 //
 // An object is trusted by its name, so nobody may write to the file between its first byte being
 // hashed and its name being given. The kernel says whether anybody could (fcntl(2), F_SETLEASE: no
-// descriptor and no mapping that may write exists), and the ctime whether anybody did.
+// descriptor and no mapping that may write exists), and the ctime whether anybody did. Who opens it
+// after Finish() is for the caller to exclude.
 #pragma once
 
 #include <sys/stat.h>

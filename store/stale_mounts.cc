@@ -1,5 +1,6 @@
 #include "store/stale_mounts.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/base/beneath.h"
@@ -48,12 +50,24 @@ Result<std::vector<std::string>> MountPoints() {
   return points;
 }
 
+// By the directory that it is in: whoever may still be at work there leads us nowhere else by a
+// symlink on the way.
+Result<> Detach(int dirfd, const std::string& point) {
+  const size_t slash = point.rfind('/');
+  const std::string above = slash == std::string::npos ? "." : point.substr(0, slash);
+  TRY_ASSIGN(const UniqueFd parent, OpenBeneath(dirfd, above, O_PATH | O_DIRECTORY, false));
+  const std::string path = FdPath(parent.get(), point.substr(slash + 1));  // npos + 1 == 0
+  if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return Errno("unmount " + point);
+  return {};
+}
+
 }  // namespace
 
 Result<> DetachMountsBelow(int dirfd) {
   char buffer[PATH_MAX];
   ssize_t n = readlink(FdPath(dirfd).c_str(), buffer, sizeof buffer);
-  if (n < 0 || n == static_cast<ssize_t>(sizeof buffer)) return Errno("path of a directory");
+  if (n < 0) return Errno("path of a directory");
+  if (n == static_cast<ssize_t>(sizeof buffer)) return Fail(ENAMETOOLONG, "path of a directory");
   const std::string below = std::string(buffer, static_cast<size_t>(n)) + "/";
   auto points_below = [&]() -> Result<std::vector<std::string>> {
     TRY_ASSIGN(auto points, MountPoints());
@@ -63,9 +77,8 @@ Result<> DetachMountsBelow(int dirfd) {
   TRY_ASSIGN(auto points, points_below());
   Result<> detached;
   for (auto point = points.rbegin(); point != points.rend(); ++point) {
-    if (umount2(point->c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && detached) {
-      detached = Errno("unmount " + *point);
-    }
+    Result<> gone = Detach(dirfd, point->substr(below.size()));
+    if (!gone && detached) detached = std::move(gone);
   }
   if (detached) return {};
   // One that the way to leads through a dead mount goes with that one.

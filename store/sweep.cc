@@ -46,19 +46,22 @@ class Sweeper {
     return {};
   }
 
+  // What cannot be removed keeps nothing else: its error is for the end.
   Result<> RemoveStaging() {
+    Result<> outcome;
     TRY_ASSIGN(auto names, ListDirectory(store_.root_fd(), "ingest"));
     for (const std::string& name : names) {
       std::string path = "ingest/" + name;
       // Nobody ingests while we hold the lease; the lock guards against one whose lease was lost.
       auto dir = OpenAt(store_.root_fd(), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       if (dir && flock(dir->get(), LOCK_EX | LOCK_NB) != 0) continue;
-      if (dir) TRY(DetachMountsBelow(dir->get()));
+      Result<> removed = dir ? DetachMountsBelow(dir->get()) : Result<>();
       if (!IsReleased(path)) continue;
-      TRY(Remove(path));
-      ++report_.staging;
+      if (removed) removed = Remove(path);
+      if (removed) ++report_.staging;
+      if (!removed && outcome) outcome = std::move(removed);
     }
-    return {};
+    return outcome;
   }
 
   // The rows of those `candidates` that nothing needs, and then their folders.
@@ -232,7 +235,7 @@ Result<SweepReport> Sweep(Store& store) {
   TRY_ASSIGN(WorkLease lease, WorkLease::Exclusive(store.root_fd()));
   Sweeper sweeper(store, std::move(lease));
   TRY(sweeper.FindRoots());
-  TRY(sweeper.RemoveStaging());
+  const Result<> staging = sweeper.RemoveStaging();
   TRY_ASSIGN(auto rows, store.catalog().Layers());
   std::vector<DiffId> all;
   for (const LayerRow& row : rows) all.push_back(row.diff_id);
@@ -248,6 +251,7 @@ Result<SweepReport> Sweep(Store& store) {
     if (needed.Contains(id)) return {};
     return sweeper.RemoveObject(id);
   }));
+  TRY(staging);
   return sweeper.report();
 }
 

@@ -45,9 +45,9 @@ Result<bool> IsMountRoot(int fd, dev_t around) {
 Result<UniqueFd> OpenForRemoval(int dirfd, const std::string& name) {
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
   auto dir = OpenAt(dirfd, name, kFlags);
-  if (!dir && dir.error().code() == EACCES && fchmodat(dirfd, name.c_str(), 0700, 0) == 0) {
-    return OpenAt(dirfd, name, kFlags);
-  }
+  if (dir || dir.error().code() != EACCES) return dir;
+  auto found = OpenAt(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (found && chmod(FdPath(found->get()).c_str(), 0700) == 0) return OpenAt(dirfd, name, kFlags);
   return dir;
 }
 
@@ -81,9 +81,11 @@ Result<> RemoveChildren(UniqueFd dir, dev_t dev, int top, int depth, uint64_t* m
     }
     std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
+    bool denied = false;
     if (entry->d_type != DT_DIR) {
       if (UnlinkFrom(fd, name, 0) == 0 || errno == ENOENT) continue;
       if (errno != EISDIR && errno != EPERM) return Errno("unlink " + name);
+      denied = errno == EPERM;  // immutable, or a directory
     }
     auto child = OpenForRemoval(fd, name);
     if (!child && child.error().code() == EACCES && fchmod(fd, 0700) == 0) {
@@ -91,13 +93,19 @@ Result<> RemoveChildren(UniqueFd dir, dev_t dev, int top, int depth, uint64_t* m
     }
     if (!child) {
       if (child.error().code() == ENOENT) continue;  // somebody else removes it, too
+      if (denied && child.error().code() == ENOTDIR) return Fail(EPERM, "unlink " + name);
       return std::unexpected(child.error());
     }
     TRY_ASSIGN(bool mounted, IsMountRoot(child->get(), dev));
     if (mounted) return Fail(EXDEV, name + " is a mount point");
     if (depth >= kMaxDepth) {
-      std::string to = ".veneer-deep-" + std::to_string((*moved)++);
-      if (MoveUp(fd, name, child->get(), top, to) != 0) return Errno("rename " + name);
+      // One of these names may be there from a removal that was interrupted, and even be above us.
+      for (;;) {
+        std::string to = ".veneer-deep-" + std::to_string((*moved)++);
+        if (MoveUp(fd, name, child->get(), top, to) == 0) break;
+        if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+          return Errno("rename " + name);
+      }
       continue;
     }
     TRY(RemoveChildren(std::move(*child), dev, top, depth + 1, moved));

@@ -1,4 +1,7 @@
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 
@@ -52,6 +55,19 @@ TEST_F(SweepTest, RemovesWhatNoImageReaches) {
 
   report = Must(Sweep(store()));
   EXPECT_EQ(report.layers + report.objects + report.chains + report.bytes, 0u);
+}
+
+TEST_F(SweepTest, TakesTheRestWhereOneThingCannotGo) {
+  Must(AddLayer(store(), Tar("b", "gone")));
+  std::filesystem::create_directories(PathOf("ingest/dead"));
+  const UniqueFd stuck = Must(OpenAt(store().root_fd(), "ingest/dead/f", O_WRONLY | O_CREAT, 0600));
+  int flags = FS_IMMUTABLE_FL;
+  ASSERT_EQ(ioctl(stuck.get(), FS_IOC_SETFLAGS, &flags), 0) << "needs root, and such a filesystem";
+  EXPECT_EQ(Sweep(store()).error().code(), EPERM);
+  EXPECT_FALSE(store().objects().Has(ObjectOf("gone")));
+  flags = 0;
+  ASSERT_EQ(ioctl(stuck.get(), FS_IOC_SETFLAGS, &flags), 0);
+  EXPECT_EQ(Must(Sweep(store())).staging, 1u);
 }
 
 TEST_F(SweepTest, KeepsContentThatAKeptLayerShares) {

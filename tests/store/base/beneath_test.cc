@@ -143,5 +143,20 @@ TEST_F(BeneathTest, RemoveTreeManagesModesThatForbidItToTheOwner) {
   EXPECT_EQ(status, 0) << "stopped at " << WEXITSTATUS(status);
 }
 
+// What an interrupted removal had moved up is there, and is deep itself.
+TEST_F(BeneathTest, RemoveTreeGoesOnWhereOneWasInterrupted) {
+  std::string dir = path_ + "/inside/.veneer-deep-0";
+  for (int depth = 0; depth < 200; ++depth) {
+    ASSERT_EQ(mkdir(dir.c_str(), 0755), 0);
+    dir += "/d";
+  }
+  ASSERT_TRUE(EnsureDir(fd(), "inside/.veneer-deep-1", 0755));
+  ASSERT_TRUE(OpenAt(fd(), "inside/.veneer-deep-1/f", O_WRONLY | O_CREAT, 0644));
+  ASSERT_TRUE(OpenAt(fd(), "inside/.veneer-deep-2", O_WRONLY | O_CREAT, 0644));
+  const Result<> removed = RemoveTree(fd(), "inside");
+  EXPECT_TRUE(removed) << removed.error().Message();
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/inside"));
+}
+
 }  // namespace
 }  // namespace veneer
