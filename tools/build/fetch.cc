@@ -186,7 +186,14 @@ Result<std::string> FetchGit(const GitSource& source, const std::string& directo
     return Invalid(fmt::format("expected checksum to match {}, got {}", checksum, commit), EBADMSG);
   if (access((directory + "/.gitmodules").c_str(), F_OK) == 0)
     TRY(git({"submodule", "-q", "update", "--init", "--recursive", "--depth", "1"}));
-  if (!source.keep_git_dir.value_or(false)) TRY(RemoveTree(AT_FDCWD, directory + "/.git"));
+  if (source.keep_git_dir.value_or(false)) {
+    // The same commit gives the same files: no times of this checkout.
+    for (const char* file : {"/.git/index", "/.git/logs"})
+      TRY(RemoveTree(AT_FDCWD, directory + file));
+    TRY(git({"read-tree", "HEAD"}));
+  } else {
+    TRY(RemoveTree(AT_FDCWD, directory + "/.git"));
+  }
   if (source.directory.empty()) return directory;
   TRY_ASSIGN(const UniqueFd root, OpenAt(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
   const auto inner = OpenBeneath(root.get(), source.directory, O_RDONLY | O_DIRECTORY);

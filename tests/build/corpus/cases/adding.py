@@ -6,7 +6,7 @@ import io
 import lzma
 import tarfile
 
-from case import Dir, File, case
+from case import Dir, File, build, case
 from services import CHECKSUM, small_tar
 
 # ---- from the web --------------------------------------------------------------------------------
@@ -147,6 +147,19 @@ case(
         "/src/sub/file": 'f 644 0:0 "sub\\n"',
         "/src/tool": 'f 755 0:0 "#!/bin/sh\\n"',
     },
+)
+case(
+    "git_directory_is_kept_and_the_same_again",
+    """
+    FROM scratch AS one
+    ADD --keep-git-dir=true %GIT% /src
+    FROM veneer/corpus
+    RUN --mount=from=one,source=/src,target=/tmp test -s /tmp/.git/index && echo 1 >/out
+    """,
+    then=[build()],
+    same_image=True,
+    tree={"/out": 'f 644 0:0 "1\\n"'},
+    unsupported={"buildkit": "not recorded", "buildah": "not tried"},
 )
 case(
     "git_branch_and_directory",
