@@ -28,7 +28,8 @@ TEST(BuildFlags, NamesAloneStandForOurEnvironment) {
 }
 
 TEST(BuildFlags, SecretsComeFromFilesAndVariables) {
-  char path[] = "/tmp/veneer-secret.XXXXXX";
+  std::string name = ::testing::TempDir() + "veneer-secret-XXXXXX";
+  char* const path = name.data();
   const int fd = mkstemp(path);
   ASSERT_GE(fd, 0);
   close(fd);

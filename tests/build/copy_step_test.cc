@@ -156,7 +156,7 @@ TEST_F(Copying, SymbolicChmodLeavesDirectoriesOnTheWay) {
 }
 
 TEST_F(Copying, SetIdBitsAndCapabilitiesSurviveChown) {
-  if (getuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_EQ(getuid(), 0U) << "needs root";
   File("a", "x", 04755);
   const std::string at = context_ + "/a";
   const unsigned char capability[] = {1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -175,7 +175,7 @@ TEST_F(Copying, SetIdBitsAndCapabilitiesSurviveChown) {
 }
 
 TEST_F(Copying, OwnersOfTheContextAreNotTheImages) {
-  if (getuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_EQ(getuid(), 0U) << "needs root";
   File("a");
   ASSERT_EQ(chown((context_ + "/a").c_str(), 1234, 1234), 0);
   EXPECT_THAT(Layer(Copy({"a"}, "/a")), ElementsAre("a f 644 0:0 ''"));
