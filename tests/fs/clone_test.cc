@@ -45,6 +45,10 @@ class Clone : public ::testing::Test {
     EXPECT_EQ(rc, 0);
   }
   std::string Host(const std::string& path) const { return (scratch_ / "host") + path; }
+  void WriteFirstByte(const std::string& byte) {
+    UniqueFd fd = OpenFile(Host("/mnt/f"), O_WRONLY);
+    EXPECT_EQ(write(fd.get(), byte.data(), 1), 1);
+  }
   uint64_t Taken() {
     UniqueFd host = OpenFile(Host(""), O_RDONLY | O_DIRECTORY);
     EXPECT_EQ(syncfs(host.get()), 0);
@@ -59,14 +63,16 @@ class Clone : public ::testing::Test {
 
 TEST_F(Clone, CopyUpSharesTheLowersBlocks) {
   uint64_t before = Taken();
-  AppendFile(Host("/mnt/f"), "+");
+  // Not behind the end: xfs keeps as much room again there until the daemon has closed the file, for
+  // which close(2) in the mount does not wait.
+  WriteFirstByte("+");
   EXPECT_LT(Taken() - before, kLittle);
-  EXPECT_EQ(ReadFile(Host("/upper/f")), std::string(kSize, 'f') + "+");
+  EXPECT_EQ(ReadFile(Host("/upper/f")), "+" + std::string(kSize - 1, 'f'));
   EXPECT_EQ(ReadFile(Host("/lower/f")), std::string(kSize, 'f'));
 }
 
 TEST_F(Clone, CopyFileRangeSharesBlocks) {
-  AppendFile(Host("/mnt/f"), "+");
+  WriteFirstByte("f");
   uint64_t before = Taken();
   UniqueFd from = OpenFile(Host("/mnt/f"), O_RDONLY);
   UniqueFd to = OpenFile(Host("/mnt/copy"), O_WRONLY | O_CREAT);
