@@ -36,7 +36,8 @@ struct Stats {
   __u64 passthrough;      // handles opened in passthrough mode
   __u64 rings;            // queues of FUSE-over-io_uring that have been used; 0: /dev/fuse alone
   __u64 mode_violations;  // of the open modes' invariant; not 0: a fault of the daemon
-  __u64 reserved[5];
+  __u64 copying;          // files now, whose data comes after the write that brought them up
+  __u64 reserved[4];
 };
 
 struct Freeze {

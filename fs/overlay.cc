@@ -143,6 +143,7 @@ control::Stats Overlay::Statistics() const {
   stats.stubs = counters_.stubs;
   stats.bytes_copied = counters_.bytes_copied;
   stats.whiteouts = counters_.whiteouts;
+  stats.copying = partials_.load(std::memory_order_relaxed);
   return stats;
 }
 

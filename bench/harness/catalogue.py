@@ -2,7 +2,7 @@
 
 from . import builds, filesystem, large, scale, tools
 from .filesystem import Materials
-from .images import Debian, Sizes, SmallDebian
+from .images import Cloning, Debian, Sizes, SmallDebian
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 MATERIALS = "materials"
@@ -19,6 +19,7 @@ def catalogue(options):
     images = {
         "debian": (SmallDebian if small else Debian)(cache, binaries),
         "sizes": Sizes(cache, binaries, large.sizes(largest)),
+        **{f"sizes-{name}": Cloning(cache, binaries, name, table_size) for name in large.CLONING},
         "million": scale.Million(cache, binaries, files, depth),
         "files": tools.ManyFiles(cache, binaries, 1000 if small else 100_000),
         MATERIALS: materials,
@@ -28,7 +29,8 @@ def catalogue(options):
         *filesystem.reading(),
         *filesystem.writing(materials),
         *large.reading(table_size),
-        *large.copying_up(large.sizes(largest), table_size),
+        *large.copy_up(large.sizes(largest), table_size),
+        *large.cloning_up(table_size),
         *large.writing(table_size),
         *large.latency(largest),
         *large.two_mounts(),

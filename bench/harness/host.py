@@ -1,4 +1,4 @@
-"""What the benchmark does to the machine: runs programs, makes ext4 images, mounts them, drops caches."""
+"""What the benchmark does to the machine: runs programs, makes images of filesystems, mounts them, drops caches."""
 
 import contextlib
 import os
@@ -23,11 +23,18 @@ def drop_caches(path, what="3"):
         file.write(what)
 
 
-class Disk:
-    """An ext4 in a sparse file, mounted at `path`. Its loop device bypasses the page cache of the host, where that can
-    be: or cold reads would be warm, and pages would be counted twice."""
+MAKE = {
+    "ext4": ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
+    "xfs": ("mkfs.xfs", "-q", "-f", "-m", "reflink=1"),
+    "btrfs": ("mkfs.btrfs", "-q", "-f"),
+}
 
-    def __init__(self, folder, size=8 << 30, template=None, in_place=False):
+
+class Disk:
+    """A filesystem in a sparse file, mounted at `path`. Its loop device bypasses the page cache of the host, where that
+    can be: or cold reads would be warm, and pages would be counted twice."""
+
+    def __init__(self, folder, size=8 << 30, template=None, in_place=False, filesystem="ext4"):
         """A new one, or a copy of a template, or (`in_place`) the template itself."""
         self.image = template if in_place else os.path.join(folder, "image")
         self.path = os.path.join(folder, "host")
@@ -37,7 +44,7 @@ class Disk:
         elif template is None:
             with open(self.image, "wb") as image:
                 image.truncate(size)
-            run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
+            run(*MAKE[filesystem], self.image)
         else:
             run("cp", "--sparse=always", "--reflink=auto", template, self.image)
             with open(self.image, "rb") as image:
@@ -51,7 +58,7 @@ class Disk:
         except Dead:
             device = run(*find, self.image).strip()
         try:
-            run("mount", "-t", "ext4", device, self.path)
+            run("mount", device, self.path)
         finally:
             run("losetup", "--detach", device)  # when it is unmounted
 

@@ -24,6 +24,7 @@ class Image:
     name = ""
     version = 1  # of what a subclass makes
     size = 8 << 30  # of the filesystem
+    filesystem = "ext4"
 
     def __init__(self, cache, binaries):
         self.path = os.path.join(cache, f"{self.name}-{self.version}")
@@ -59,7 +60,7 @@ class Image:
             return json.load(file)["chain"]
 
     def template(self, kind):
-        """An ext4 image with this kind of lower. Stores are remade for another build of veneer: its formats may differ."""
+        """A filesystem with this kind of lower. Stores are remade for another build of veneer: its formats may differ."""
         self.provide()
         made = os.path.join(self.path, kind + ".img")
         program = os.path.join(self.binaries, "veneer")
@@ -70,7 +71,7 @@ class Image:
         scratch = made + ".new"
         shutil.rmtree(scratch, ignore_errors=True)
         with emptied(scratch):
-            disk = Disk(scratch, self.size)
+            disk = Disk(scratch, self.size, filesystem=self.filesystem)
             getattr(self, "fill_" + kind)(disk.path)
             disk.detach()
             os.replace(disk.image, made)
@@ -191,6 +192,17 @@ class Sizes(Image):
                 layer.file(f"other/dir{i}/file", text(i, 1000))
             for i in range(1000):
                 layer.file(f"directory/sub{i % 20}/file{i}", text(i, 2000))
+
+
+class Cloning(Sizes):
+    """One large file on a filesystem whose files can share blocks."""
+
+    size = 8 << 30
+
+    def __init__(self, cache, binaries, filesystem, size):
+        self.name = "sizes-" + filesystem
+        super().__init__(cache, binaries, (size,))
+        self.filesystem = filesystem
 
 
 class RandomBytes:

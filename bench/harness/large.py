@@ -7,6 +7,7 @@ from .host import drop_caches, sync
 from .images import size_name
 from .workload import Workload, cold, warm
 
+CLONING = ("xfs", "btrfs")
 SIZES = tuple(4096 << (2 * i) for i in range(11))  # 4 KiB, 16 KiB, ... 4 GiB
 
 
@@ -62,16 +63,17 @@ def reading(size):
         yield row
 
 
-def copying_up(all_sizes, table_size):
-    def ready(name):
-        """The lower's file is in the page cache: what is measured is the copy."""
+def ready(name):
+    """The lower's file is in the page cache: what is measured is the copy."""
 
-        def prepare(s):
-            s.worker("sequential-read", s.inside(name), 128 << 10)
-            sync(s.host)
+    def prepare(s):
+        s.worker("sequential-read", s.inside(name), 128 << 10)
+        sync(s.host)
 
-        return prepare
+    return prepare
 
+
+def copy_up(all_sizes, table_size):
     shared = {"image": "sizes", "in_place": True, "sharing": "copy-up"}
     for size in all_sizes:
         name = file_of(size)
@@ -84,6 +86,15 @@ def copying_up(all_sizes, table_size):
     chmod = lambda s: s.seconds("chmod", s.inside(name))
     yield Workload(f"chmod of a lower file of {size_name(table_size)}iB", chmod, ready(name),
                    wanted=(0.02, 0.02), quick=False, **shared)  # fmt: skip
+
+
+def cloning_up(size):
+    """Where files can share blocks, nobody has to copy any."""
+    name = file_of(size)
+    for filesystem in CLONING:
+        yield Workload(f"first write to a lower file of {size_name(size)}iB, on {filesystem}",
+                       lambda s: s.seconds("first-write", s.inside(name)), ready(name),
+                       image="sizes-" + filesystem, in_place=True, rounds=0.6, quick=False)  # fmt: skip
 
 
 def writing(size):
@@ -120,17 +131,37 @@ def two_mounts():
 
 
 def latency(size):
-    """Lookups in another directory while the largest file is copied up; on ext4, while cp copies it."""
+    """Lookups in another directory while the largest file is copied up, on ext4 while cp copies it; and while cp copies
+    as much on the filesystem below the mount, with which the mount has nothing to do."""
     what = ("p50", "p99", "p999", "max")
+    name = file_of(size)
 
-    def measure(s):
-        name = s.inside(file_of(size))
-        command = ["cp", name, s.inside("copy")] if s.kind == "tree" else []
-        said = json.loads(s.worker("lookups-meanwhile", s.inside("other"), 200, name, *command))
-        if command:
-            os.remove(s.inside("copy"))
-        title = f"lookup while {size_name(size)}iB copies up, "
-        return {title + name: said[name] for name in what}
+    def meanwhile(s, title, *command):
+        said = json.loads(s.worker("lookups-meanwhile", s.path, "other", 50, name, *command))
+        # One in a thousand of a few thousand is chance.
+        return {f"{title}, {each}": said[each] for each in what if each != "p999" or said["lookups"] >= 10_000}
 
-    yield Workload(f"lookup while {size_name(size)}iB copies up", measure, image="sizes", in_place=True,
-                   rounds=0.6, quick=False)  # fmt: skip
+    def copying(s, title, file, to):
+        figures = meanwhile(s, title, "cp", file, to)
+        os.remove(to)
+        return figures
+
+    def copying_up(s):
+        if s.kind == "tree":
+            return copying(s, up, s.inside(name), s.inside("copy"))
+        return meanwhile(s, up)
+
+    def copying_beside(s):
+        file = os.path.join(s.host, "beside")
+        figures = copying(s, beside, file, os.path.join(s.host, "copy"))
+        os.remove(file)
+        return figures
+
+    def ready_beside(s):
+        s.worker("sequential-write", os.path.join(s.host, "beside"), size)
+        sync(s.host)
+
+    up, beside = (f"lookup while {size_name(size)}iB {how}" for how in ("copies up", "is copied beside the mount"))
+    shared = {"image": "sizes", "in_place": True, "rounds": 0.6, "quick": False}
+    yield Workload(up, copying_up, **shared)
+    yield Workload(beside, copying_beside, ready_beside, **shared)

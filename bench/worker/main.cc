@@ -78,9 +78,9 @@ const std::map<std::string, Known>& Workloads() {
       {"run-often", {2, [](auto& a) { return RunOften(Number(a[0]), From(a, 1)); }}},
       {"sqlite", {2, [](auto& a) { return SqliteInserts(a[0], Number(a[1])); }}},
       {"lookups-meanwhile",
-       {3,
+       {4,
         [](auto& a) {
-          LookupsMeanwhile(a[0], Number(a[1]), a[2], From(a, 3));
+          LookupsMeanwhile(a[0], a[1], Number(a[2]), a[3], From(a, 4));
           return -1.0;
         }}},
   };

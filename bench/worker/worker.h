@@ -75,9 +75,10 @@ double RunOften(uint64_t count, const std::vector<std::string>& command);
 double SqliteInserts(const std::string& file, uint64_t count);  // each durable by itself
 
 // --- latency.cc
-// Looks names up that nobody asked for before, each `pause` microseconds after the one before,
-// while `command` runs, or, without one, while `file` is copied up. Prints percentiles as JSON.
-void LookupsMeanwhile(const std::string& dir, uint64_t pause, const std::string& file,
-                      const std::vector<std::string>& command);
+// Looks names up in `root`/`dir` that nobody asked for before, each `pause` microseconds after the
+// one before, while `command` runs, or, without one, while `root`/`file` is copied up to its end.
+// Prints percentiles as JSON.
+void LookupsMeanwhile(const std::string& root, const std::string& dir, uint64_t pause,
+                      const std::string& file, const std::vector<std::string>& command);
 
 }  // namespace veneer::bench

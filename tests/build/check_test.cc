@@ -270,6 +270,27 @@ TEST(Check, KnowsTheConfigOfABase) {
   EXPECT_EQ(Check("FROM a\nCOPY x $GOPATH\nCMD b", options), "");
 }
 
+TEST(Check, PlatformOfABase) {
+  const auto check = [](const std::string& text, bool layers = true) {
+    BuildOptions options;
+    options.platform = {"linux", "amd64", ""};
+    options.base_image = [&](const std::string&) {
+      BaseImage image;
+      image.config = R"({"os":"linux","architecture":"arm64","variant":"v8"})";
+      if (layers) image.layers.emplace_back(Digest::Of("layer"));
+      return std::optional<BaseImage>(image);
+    };
+    return Check(text, options);
+  };
+  EXPECT_EQ(check("ARG b=a\nFROM $b"),
+            "InvalidBaseImagePlatform@2: Base image a was pulled with platform \"linux/arm64/v8\", "
+            "expected \"linux/amd64\" for current build\n");
+  EXPECT_EQ(check("# check=skip=InvalidBaseImagePlatform\nFROM a"), "");
+  EXPECT_EQ(check("FROM --platform=linux/arm64 a AS arm64"), "");
+  EXPECT_EQ(check("FROM a", false), "") << "there is nothing that runs";
+  EXPECT_EQ(check("FROM a AS x\nFROM scratch"), "") << "it is not needed";
+}
+
 TEST(Check, FilesThatTheContextLeavesOut) {
   const auto check = [](const std::string& line, const std::string& ignore) {
     return Check("FROM a AS s\nFROM a\n" + line, {}, ignore);

@@ -76,13 +76,17 @@ class Partial : public ::testing::TestWithParam<Form> {
   }
   WorkDir& work() { return *work_; }
   std::string At(const std::string& name) { return *work_ / name; }
-  uint64_t Copied() {
+  control::Stats Stats() {
     UniqueFd root = OpenFile(work().path(), O_RDONLY | O_DIRECTORY);
     control::Stats stats = {};
     EXPECT_EQ(ioctl(root.get(), control::kStats, &stats), 0);
-    return stats.bytes_copied;
+    return stats;
   }
-  void ExpectOnItsWay() { EXPECT_LT(Copied(), kSize); }
+  uint64_t Copied() { return Stats().bytes_copied; }
+  void ExpectOnItsWay() {
+    EXPECT_LT(Copied(), kSize);
+    EXPECT_EQ(Stats().copying, 1U);
+  }
 
  private:
   std::unique_ptr<WorkDir> work_;
@@ -115,6 +119,7 @@ TEST_P(Partial, WriterGoesOnAndEveryoneSeesOneFile) {
   ExpectOnItsWay();
   ASSERT_EQ(fsync(fd.get()), 0);
   EXPECT_GE(Copied() + 200'000, kSize - (1 << 20));
+  EXPECT_EQ(Stats().copying, 0U);
   ExpectSame(ReadFile(work().upper() + "/f"), expected, "in the upper, once synced");
   munmap(const_cast<char*>(map), kSize);
   fd.Reset();

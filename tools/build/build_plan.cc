@@ -11,6 +11,7 @@
 #include "tools/build/stage_checks.h"
 #include "tools/build/stage_expander.h"
 #include "tools/build/text.h"
+#include "tools/go_value.h"
 
 namespace veneer::build {
 namespace {
@@ -108,6 +109,17 @@ class Planner {
     ImageDraft draft = ImageDraft::Scratch(platform);
     if (node.image && !node.image->config.empty()) {
       TRY_ASSIGN(draft, At(node.stage.lines, ImageDraft::From(node.image->config)));
+      const Platform is = draft.platform();
+      if (node.needed && node.base.kind == StageSource::Kind::kImage &&
+          !node.image->layers.empty() &&
+          (is.os != platform.os || is.architecture != platform.architecture)) {
+        context_.linter->Warn(
+            rules::kInvalidBaseImagePlatform, node.stage.lines,
+            fmt::format("Base image {} was pulled with platform {}, expected {} for current build",
+                        node.base.name, tools::GoQuote(Format(is)),
+                        tools::GoQuote(Format(platform))),
+            node.stage.comments);
+      }
     }
     return StageEnd{std::move(expander), std::move(draft), {}};
   }

@@ -32,8 +32,10 @@ std::string FormatWarnings(std::string_view filename, std::string_view text,
                         ? "Check complete, 1 warning has been found!\n"
                         : fmt::format("Check complete, {} warnings have been found!\n", count);
   for (const LintWarning& warning : report.warnings) {
-    out += fmt::format("\nWARNING: {} - https://docs.docker.com/go/dockerfile/rule/{}/\n{}\n",
-                       warning.rule.name, warning.rule.page, warning.message);
+    out += fmt::format("\nWARNING: {}", warning.rule.name);
+    if (!warning.rule.page.empty())
+      out += fmt::format(" - https://docs.docker.com/go/dockerfile/rule/{}/", warning.rule.page);
+    out += "\n" + warning.message + "\n";
     out += SourceExcerpt(filename, text, {&warning.lines, 1});
   }
   return out;

@@ -116,6 +116,10 @@ void ImageDraft::SetLabel(const std::string& name, const std::string& value) {
   Object(config_, "Labels")[name] = value;
 }
 
+Platform ImageDraft::platform() const {
+  return {String(outer_, "os"), String(outer_, "architecture"), String(outer_, "variant")};
+}
+
 std::string ImageDraft::user() const { return String(config_, "User"); }
 std::string ImageDraft::working_dir() const { return String(config_, "WorkingDir"); }
 std::vector<std::string> ImageDraft::environment() const { return StringsAt(config_, "Env"); }

@@ -36,6 +36,7 @@ class ImageDraft {
   // --label
   void SetLabel(const std::string& name, const std::string& value);
 
+  Platform platform() const;  // what it says, whatever that is
   std::string user() const;
   std::string working_dir() const;               // empty: "/"
   std::vector<std::string> environment() const;  // NAME=value, in order

@@ -7,7 +7,8 @@ namespace veneer::build {
 
 struct LintRule {
   std::string_view name;
-  std::string_view page;  // of its documentation, below docs.docker.com/go/dockerfile/rule/
+  // Of its documentation, below docs.docker.com/go/dockerfile/rule/; empty: there is none.
+  std::string_view page;
   bool experimental = false;
 };
 
@@ -27,6 +28,7 @@ inline constexpr LintRule kUndefinedVar{"UndefinedVar", "undefined-var"};
 inline constexpr LintRule kMultipleInstructionsDisallowed{"MultipleInstructionsDisallowed",
                                                           "multiple-instructions-disallowed"};
 inline constexpr LintRule kLegacyKeyValueFormat{"LegacyKeyValueFormat", "legacy-key-value-format"};
+inline constexpr LintRule kInvalidBaseImagePlatform{"InvalidBaseImagePlatform", ""};
 inline constexpr LintRule kRedundantTargetPlatform{"RedundantTargetPlatform",
                                                    "redundant-target-platform"};
 inline constexpr LintRule kSecretsUsedInArgOrEnv{"SecretsUsedInArgOrEnv",
