@@ -276,14 +276,15 @@ TEST(Check, PlatformOfABase) {
     options.platform = {"linux", "amd64", ""};
     options.base_image = [&](const std::string&) {
       BaseImage image;
-      image.config = R"({"os":"linux","architecture":"arm64","variant":"v8"})";
+      image.config = R"({"os":"linux","architecture":"arm64","variant":"v8",
+                            "rootfs":{"type":"layers","diff_ids":[]}})";
       if (layers) image.layers.emplace_back(Digest::Of("layer"));
       return std::optional<BaseImage>(image);
     };
     return Check(text, options);
   };
   EXPECT_EQ(check("ARG b=a\nFROM $b"),
-            "InvalidBaseImagePlatform@2: Base image a was pulled with platform \"linux/arm64/v8\", "
+            "InvalidBaseImagePlatform@2: Base image a was pulled with platform \"linux/arm64\", "
             "expected \"linux/amd64\" for current build\n");
   EXPECT_EQ(check("# check=skip=InvalidBaseImagePlatform\nFROM a"), "");
   EXPECT_EQ(check("FROM --platform=linux/arm64 a AS arm64"), "");

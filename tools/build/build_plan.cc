@@ -109,7 +109,7 @@ class Planner {
     ImageDraft draft = ImageDraft::Scratch(platform);
     if (node.image && !node.image->config.empty()) {
       TRY_ASSIGN(draft, At(node.stage.lines, ImageDraft::From(node.image->config)));
-      const Platform is = draft.platform();
+      const Platform is = Normalize(draft.platform());
       if (node.needed && node.base.kind == StageSource::Kind::kImage &&
           !node.image->layers.empty() &&
           (is.os != platform.os || is.architecture != platform.architecture)) {
@@ -117,7 +117,7 @@ class Planner {
             rules::kInvalidBaseImagePlatform, node.stage.lines,
             fmt::format("Base image {} was pulled with platform {}, expected {} for current build",
                         node.base.name, tools::GoQuote(Format(is)),
-                        tools::GoQuote(Format(platform))),
+                        tools::GoQuote(Format(Normalize(platform)))),
             node.stage.comments);
       }
     }

@@ -21,7 +21,15 @@ constexpr std::array<std::string_view, 23> kArchitectures = {
     "ppc64le", "loong64", "mips",     "mipsle", "mips64", "mips64le", "mips64p32", "mips64p32le",
     "ppc",     "riscv",   "riscv64",  "s390",   "s390x",  "sparc",    "sparc64"};
 
-void Normalize(Platform& platform) {
+bool IsComponent(const std::string& part) {
+  return !part.empty() && std::ranges::all_of(part, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("_.-").contains(c);
+  });
+}
+
+}  // namespace
+
+Platform Normalize(Platform platform) {
   std::string& arch = platform.architecture;
   std::string& variant = platform.variant;
   if (arch == "i386") {
@@ -44,15 +52,8 @@ void Normalize(Platform& platform) {
     if (variant.empty()) variant = "v7";
     if (variant.size() == 1 && std::string_view("5678").contains(variant)) variant.insert(0, "v");
   }
+  return platform;
 }
-
-bool IsComponent(const std::string& part) {
-  return !part.empty() && std::ranges::all_of(part, [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("_.-").contains(c);
-  });
-}
-
-}  // namespace
 
 Result<Platform> ParsePlatform(std::string_view text) {
   const std::string quoted = tools::GoQuote(text);
@@ -71,13 +72,13 @@ Result<Platform> ParsePlatform(std::string_view text) {
       return platform;
     }
     platform = {"linux", parts[0], ""};
-    Normalize(platform);
+    platform = Normalize(platform);
     if (std::ranges::find(kArchitectures, platform.architecture) == kArchitectures.end())
       return Invalid(quoted + ": unknown operating system or architecture: invalid argument");
   } else if (parts.size() <= 3) {
     platform = {parts[0] == "macos" ? "darwin" : parts[0], parts[1],
                 parts.size() == 3 ? parts[2] : ""};
-    Normalize(platform);
+    platform = Normalize(platform);
     if (parts.size() == 3 && platform.architecture == "arm64" && platform.variant.empty())
       platform.variant = "v8";
   } else {
@@ -102,7 +103,7 @@ Platform HostPlatform() {
   if (platform.architecture.starts_with("armv6")) platform.architecture = "armel";
   if (platform.architecture == "i686" || platform.architecture == "i586")
     platform.architecture = "i386";
-  Normalize(platform);
+  platform = Normalize(platform);
   return platform;
 }
 

@@ -21,6 +21,9 @@ struct Platform {
 // argument`, and the like.
 Result<Platform> ParsePlatform(std::string_view text);
 
+// In the usual names, and without a variant that goes without saying: aarch64/v8 is arm64.
+Platform Normalize(Platform platform);
+
 // "linux/arm/v7".
 std::string Format(const Platform& platform);
 
