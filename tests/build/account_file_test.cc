@@ -1,5 +1,5 @@
 // /etc/passwd and /etc/group of an image.
-#include "tools/build/account_file.h"
+#include "tools/build/run/account_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

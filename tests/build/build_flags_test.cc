@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "tools/build/step_key.h"
+#include "tools/build/cache/step_key.h"
 #include "tools/context.h"
 
 namespace veneer::build {

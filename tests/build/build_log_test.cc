@@ -1,4 +1,4 @@
-#include "tools/build/build_log.h"
+#include "tools/build/log/build_log.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -17,11 +17,11 @@
 
 #include "store/base/beneath.h"
 #include "store/base/unique_fd.h"
-#include "tools/build/plain_log.h"
-#include "tools/build/rawjson_log.h"
-#include "tools/build/tty_frame.h"
-#include "tools/build/tty_log.h"
-#include "tools/build/vertex_log.h"
+#include "tools/build/log/plain_log.h"
+#include "tools/build/log/rawjson_log.h"
+#include "tools/build/log/tty_frame.h"
+#include "tools/build/log/tty_log.h"
+#include "tools/build/log/vertex_log.h"
 
 namespace veneer::build {
 namespace {

@@ -1,4 +1,4 @@
-#include "tools/build/build_output.h"
+#include "tools/build/output/build_output.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "store/archive/canonical_tar.h"
 #include "store/image_load.h"
 #include "tests/store/store_fixture.h"
-#include "tools/build/result_files.h"
+#include "tools/build/output/result_files.h"
 
 namespace veneer::build {
 namespace {

@@ -1,4 +1,4 @@
-#include "tools/build/cache_exchange.h"
+#include "tools/build/cache/cache_exchange.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/build/parser.h"
+#include "tools/build/language/parser.h"
 
 namespace veneer::build {
 namespace {

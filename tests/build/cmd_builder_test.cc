@@ -4,7 +4,7 @@
 
 #include "store/build_cache.h"
 #include "tests/store/store_fixture.h"
-#include "tools/build/cache_filter.h"
+#include "tools/build/cache/cache_filter.h"
 
 namespace veneer::build {
 namespace {

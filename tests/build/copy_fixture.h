@@ -25,7 +25,7 @@
 #include "store/base/beneath.h"
 #include "store/layer_writer.h"
 #include "tests/store/store_fixture.h"
-#include "tools/build/copy_step.h"
+#include "tools/build/copy/copy_step.h"
 
 namespace veneer::build::test {
 

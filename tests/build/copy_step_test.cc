@@ -1,5 +1,5 @@
 // COPY: what lands where, as whom and how.
-#include "tools/build/copy_step.h"
+#include "tools/build/copy/copy_step.h"
 
 #include "tests/build/copy_fixture.h"
 

@@ -1,12 +1,12 @@
 // .dockerignore and Go's globs.
-#include "tools/build/ignore_file.h"
+#include "tools/build/language/ignore_file.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "tools/build/go_glob.h"
+#include "tools/build/language/go_glob.h"
 
 namespace veneer::build {
 namespace {

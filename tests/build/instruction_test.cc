@@ -1,13 +1,13 @@
 // What instructions say, and BuildKit's words for those that say nothing.
-#include "tools/build/instruction.h"
+#include "tools/build/language/instruction.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "tools/build/parser.h"
-#include "tools/build/run_mount.h"
+#include "tools/build/language/parser.h"
+#include "tools/build/language/run_mount.h"
 
 namespace veneer::build {
 namespace {

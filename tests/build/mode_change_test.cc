@@ -1,5 +1,5 @@
 // --chmod.
-#include "tools/build/mode_change.h"
+#include "tools/build/copy/mode_change.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // What mounts are mounted on, before and after a step.
-#include "tools/build/mount_stubs.h"
+#include "tools/build/run/mount_stubs.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // /etc/hosts and /etc/resolv.conf of a step.
-#include "tools/build/network_files.h"
+#include "tools/build/run/network_files.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tools/build/output_tail.h"
+#include "tools/build/log/output_tail.h"
 
 #include <gtest/gtest.h>
 

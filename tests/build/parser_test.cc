@@ -1,5 +1,5 @@
 // Dockerfiles and their syntax trees; what is expected is BuildKit's Node.Dump.
-#include "tools/build/parser.h"
+#include "tools/build/language/parser.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // USER in an image's accounts, as BuildKit reads them.
-#include "tools/build/process_user.h"
+#include "tools/build/run/process_user.h"
 
 #include <gtest/gtest.h>
 

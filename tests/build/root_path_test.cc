@@ -1,5 +1,5 @@
 // Paths in a root filesystem that somebody else made.
-#include "tools/build/root_path.h"
+#include "tools/build/run/root_path.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // RUN in a real root filesystem, by the real runtimes.
-#include "tools/build/run_step.h"
+#include "tools/build/run/run_step.h"
 
 #include <gmock/gmock.h>
 #include <grp.h>
@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "tests/build/run_fixture.h"
-#include "tools/build/device_cage.h"
-#include "tools/build/hybrid_cgroups.h"
+#include "tools/build/run/device_cage.h"
+#include "tools/build/run/hybrid_cgroups.h"
 
 namespace veneer::build {
 namespace {

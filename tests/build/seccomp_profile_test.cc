@@ -1,5 +1,5 @@
 // Docker's seccomp profile, as the runtimes read it.
-#include "tools/build/seccomp_profile.h"
+#include "tools/build/run/seccomp_profile.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,8 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "tools/build/capabilities.h"
-#include "tools/build/seccomp_filter.h"
+#include "tools/build/run/capabilities.h"
+#include "tools/build/run/seccomp_filter.h"
 
 namespace veneer::build {
 namespace {

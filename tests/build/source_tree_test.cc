@@ -1,8 +1,8 @@
 // Where COPY reads from: directories of the host and chains.
-#include "tools/build/source_tree.h"
+#include "tools/build/copy/source_tree.h"
 
 #include "tests/build/copy_fixture.h"
-#include "tools/build/source_match.h"
+#include "tools/build/copy/source_match.h"
 
 namespace veneer::build::test {
 namespace {

@@ -1,5 +1,5 @@
 // ADD of local archives.
-#include "tools/build/unpack.h"
+#include "tools/build/copy/unpack.h"
 
 #include "tests/build/copy_fixture.h"
 

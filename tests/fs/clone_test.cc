@@ -63,8 +63,8 @@ class Clone : public ::testing::Test {
 
 TEST_F(Clone, CopyUpSharesTheLowersBlocks) {
   uint64_t before = Taken();
-  // Not behind the end: xfs keeps as much room again there until the daemon has closed the file, for
-  // which close(2) in the mount does not wait.
+  // Not behind the end: xfs keeps as much room again there until the daemon has closed the file,
+  // for which close(2) in the mount does not wait.
   WriteFirstByte("+");
   EXPECT_LT(Taken() - before, kLittle);
   EXPECT_EQ(ReadFile(Host("/upper/f")), "+" + std::string(kSize - 1, 'f'));

@@ -3,7 +3,7 @@
 
 #include "tests/fuzz/fuzz_input.h"
 #include "tools/build/check.h"
-#include "tools/build/parser.h"
+#include "tools/build/language/parser.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -11,9 +11,9 @@
 #include <cstdlib>
 
 #include "store/base/beneath.h"
-#include "tools/build/csv_fields.h"
-#include "tools/build/program.h"
-#include "tools/build/text.h"
+#include "tools/build/language/csv_fields.h"
+#include "tools/build/language/text.h"
+#include "tools/build/run/program.h"
 #include "tools/context.h"
 #include "tools/go_value.h"
 

@@ -10,7 +10,7 @@
 
 #include "store/base/result.h"
 #include "tools/build/build_session.h"
-#include "tools/build/run_step.h"
+#include "tools/build/run/run_step.h"
 
 namespace veneer::build {
 

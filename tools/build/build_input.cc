@@ -10,9 +10,9 @@
 #include "store/base/beneath.h"
 #include "store/base/unique_fd.h"
 #include "tools/build/context_archive.h"
-#include "tools/build/copy_rules.h"
 #include "tools/build/fetch.h"
-#include "tools/build/text.h"
+#include "tools/build/language/copy_rules.h"
+#include "tools/build/language/text.h"
 
 namespace veneer::build {
 namespace {

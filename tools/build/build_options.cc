@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "tools/build/go_number.h"
-#include "tools/build/platform.h"
+#include "tools/build/language/go_number.h"
+#include "tools/build/language/platform.h"
 
 namespace veneer::build {
 

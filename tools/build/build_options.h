@@ -4,7 +4,7 @@
 #include "store/base/result.h"
 #include "tools/build/build_flags.h"
 #include "tools/build/build_session.h"
-#include "tools/build/stage_graph.h"
+#include "tools/build/language/stage_graph.h"
 
 namespace veneer::build {
 

@@ -6,11 +6,11 @@
 #include <utility>
 #include <variant>
 
-#include "tools/build/ignore_file.h"
-#include "tools/build/parser.h"
-#include "tools/build/stage_checks.h"
-#include "tools/build/stage_expander.h"
-#include "tools/build/text.h"
+#include "tools/build/language/ignore_file.h"
+#include "tools/build/language/parser.h"
+#include "tools/build/language/stage_checks.h"
+#include "tools/build/language/stage_expander.h"
+#include "tools/build/language/text.h"
 #include "tools/go_value.h"
 
 namespace veneer::build {

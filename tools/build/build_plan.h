@@ -8,12 +8,12 @@
 #include <string_view>
 #include <vector>
 
-#include "tools/build/error.h"
 #include "tools/build/image_draft.h"
-#include "tools/build/instruction.h"
-#include "tools/build/linter.h"
-#include "tools/build/run_command.h"
-#include "tools/build/stage_graph.h"
+#include "tools/build/language/error.h"
+#include "tools/build/language/instruction.h"
+#include "tools/build/language/linter.h"
+#include "tools/build/language/run_command.h"
+#include "tools/build/language/stage_graph.h"
 
 namespace veneer::build {
 

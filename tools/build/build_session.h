@@ -15,11 +15,11 @@
 
 #include "store/base/mutex.h"
 #include "store/base/result.h"
-#include "tools/build/build_log.h"
-#include "tools/build/ignore_file.h"
-#include "tools/build/run_step.h"
-#include "tools/build/source_tree.h"
-#include "tools/build/stage_graph.h"
+#include "tools/build/copy/source_tree.h"
+#include "tools/build/language/ignore_file.h"
+#include "tools/build/language/stage_graph.h"
+#include "tools/build/log/build_log.h"
+#include "tools/build/run/run_step.h"
 
 namespace veneer::build {
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "tools/build/build_plan.h"
-#include "tools/build/directive.h"
-#include "tools/build/source_excerpt.h"
+#include "tools/build/language/directive.h"
+#include "tools/build/language/source_excerpt.h"
 
 namespace veneer::build {
 

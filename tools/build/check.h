@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "tools/build/error.h"
-#include "tools/build/linter.h"
-#include "tools/build/stage_graph.h"
+#include "tools/build/language/error.h"
+#include "tools/build/language/linter.h"
+#include "tools/build/language/stage_graph.h"
 
 namespace veneer::build {
 

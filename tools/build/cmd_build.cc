@@ -11,9 +11,9 @@
 #include "tools/build/check.h"
 #include "tools/build/dockerfile_file.h"
 #include "tools/build/isolation.h"
-#include "tools/build/parser.h"
+#include "tools/build/language/parser.h"
+#include "tools/build/language/source_excerpt.h"
 #include "tools/build/run_build.h"
-#include "tools/build/source_excerpt.h"
 #include "tools/build/store_image.h"
 
 namespace veneer::build {

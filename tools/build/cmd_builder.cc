@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "store/build_cache.h"
-#include "tools/build/cache_filter.h"
+#include "tools/build/cache/cache_filter.h"
 #include "tools/build/cmd_build.h"
-#include "tools/build/go_number.h"
+#include "tools/build/language/go_number.h"
 #include "tools/table.h"
 #include "tools/units.h"
 

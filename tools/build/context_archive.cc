@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "store/archive/scoped_locale.h"
-#include "tools/build/text.h"
+#include "tools/build/language/text.h"
 
 namespace veneer::build {
 namespace {

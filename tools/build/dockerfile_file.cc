@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "store/base/unique_fd.h"
-#include "tools/build/text.h"
+#include "tools/build/language/text.h"
 
 namespace veneer::build {
 namespace {

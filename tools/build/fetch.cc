@@ -13,8 +13,8 @@
 #include "store/base/beneath.h"
 #include "store/base/digest.h"
 #include "store/base/unique_fd.h"
-#include "tools/build/program.h"
-#include "tools/build/text.h"
+#include "tools/build/language/text.h"
+#include "tools/build/run/program.h"
 
 namespace veneer::build {
 namespace {

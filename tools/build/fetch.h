@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "store/base/result.h"
-#include "tools/build/copy_step.h"
+#include "tools/build/copy/copy_step.h"
 
 namespace veneer::build {
 

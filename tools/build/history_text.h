@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tools/build/instruction.h"
+#include "tools/build/language/instruction.h"
 
 namespace veneer::build::history {
 

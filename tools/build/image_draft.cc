@@ -10,8 +10,8 @@
 #include "store/image_config.h"
 #include "store/json.h"
 #include "tools/build/history_text.h"
-#include "tools/build/run_command.h"
-#include "tools/build/variables.h"
+#include "tools/build/language/run_command.h"
+#include "tools/build/language/variables.h"
 #include "tools/units.h"
 
 namespace veneer::build {

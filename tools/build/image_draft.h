@@ -13,8 +13,8 @@
 
 #include "store/base/digest.h"
 #include "store/base/result.h"
-#include "tools/build/instruction.h"
-#include "tools/build/platform.h"
+#include "tools/build/language/instruction.h"
+#include "tools/build/language/platform.h"
 
 namespace veneer::build {
 

@@ -19,10 +19,10 @@
 
 #include "store/base/beneath.h"
 #include "store/base/unique_fd.h"
-#include "tools/build/account_file.h"
-#include "tools/build/hybrid_cgroups.h"
-#include "tools/build/program.h"
-#include "tools/build/text.h"
+#include "tools/build/language/text.h"
+#include "tools/build/run/account_file.h"
+#include "tools/build/run/hybrid_cgroups.h"
+#include "tools/build/run/program.h"
 
 namespace veneer::build {
 namespace {

@@ -13,9 +13,9 @@
 #include "store/image_reference.h"
 #include "tools/build/build_input.h"
 #include "tools/build/context_archive.h"
-#include "tools/build/copy_rules.h"
 #include "tools/build/dockerfile_file.h"
 #include "tools/build/fetch.h"
+#include "tools/build/language/copy_rules.h"
 #include "tools/build/store_image.h"
 #include "tools/image_lookup.h"
 

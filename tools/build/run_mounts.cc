@@ -12,11 +12,11 @@
 
 #include "store/base/beneath.h"
 #include "store/step_layer.h"
-#include "tools/build/copy_step.h"
-#include "tools/build/program.h"
-#include "tools/build/root_path.h"
-#include "tools/build/source_tree.h"
-#include "tools/build/text.h"
+#include "tools/build/copy/copy_step.h"
+#include "tools/build/copy/source_tree.h"
+#include "tools/build/language/text.h"
+#include "tools/build/run/program.h"
+#include "tools/build/run/root_path.h"
 
 namespace veneer::build {
 namespace {

@@ -12,13 +12,13 @@
 
 #include "store/base/result.h"
 #include "store/build_cache.h"
-#include "tools/build/agent_proxy.h"
 #include "tools/build/build_session.h"
-#include "tools/build/chain_mount.h"
-#include "tools/build/layer_cache.h"
-#include "tools/build/run_mount.h"
-#include "tools/build/run_step.h"
-#include "tools/build/step_key.h"
+#include "tools/build/cache/layer_cache.h"
+#include "tools/build/cache/step_key.h"
+#include "tools/build/language/run_mount.h"
+#include "tools/build/run/agent_proxy.h"
+#include "tools/build/run/chain_mount.h"
+#include "tools/build/run/run_step.h"
 
 namespace veneer::build {
 

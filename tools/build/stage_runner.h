@@ -12,9 +12,9 @@
 #include "store/base/result.h"
 #include "tools/build/build_plan.h"
 #include "tools/build/build_session.h"
-#include "tools/build/layer_cache.h"
+#include "tools/build/cache/layer_cache.h"
+#include "tools/build/cache/step_key.h"
 #include "tools/build/run_mounts.h"
-#include "tools/build/step_key.h"
 
 namespace veneer::build {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "store/store.h"
-#include "tools/build/stage_graph.h"
+#include "tools/build/language/stage_graph.h"
 #include "tools/context.h"
 
 namespace veneer::build {
