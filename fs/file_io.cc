@@ -50,6 +50,14 @@ Result<size_t> ReadNow(int fd, void* buffer, size_t size, uint64_t offset) {
                           : PreadUpTo(fd, buffer, size, offset);
 }
 
+// Whether it begins as ELF files do.
+Result<bool> IsProgram(int fd) {
+  constexpr std::string_view kMagic = "\177ELF";
+  char start[kMagic.size()];
+  TRY_ASSIGN(size_t n, ReadNow(fd, start, sizeof start, 0));
+  return std::string_view(start, n) == kMagic;
+}
+
 }  // namespace
 
 // True where a reader whose pages are cached needs nothing of the host: the lower keeps its files.
@@ -136,10 +144,13 @@ Result<HandleId> Overlay::Open(NodeId node, int flags, const KillSuid& kill_suid
     MutexLock lock(inode->mu);
     ++inode->opens;
   }
-  HandleId id = handles_.Add(std::move(handle));
+  HandleId id = handles_.Add(handle);
   auto opened = [&]() -> Result<> {
-    if (!writable && !read_only() && MayOpenLater(*inode)) return {};
+    if (!writable && !read_only() && !shares_programs() && MayOpenLater(*inode)) return {};
     TRY_ASSIGN(BackingPtr backing, OpenBacking(inode, flags));
+    if (shares_programs() && !writable && !backing->upper) {
+      TRY_ASSIGN(handle->program, IsProgram(backing->fd.get()));
+    }
     // One opened earlier may serve, which does not tell what the file allows now.
     if (writable) TRY(MayOpenToWrite(backing->fd.get(), flags));
     // Passthrough writes of such a handle are synced by the kernel, which knows of no marker.
@@ -186,6 +197,15 @@ SharedFd Overlay::FinalData(HandleId id) {
   // write on.
   if (!read_only() && upper_->stat_override().active()) return nullptr;
   return SharedFd(backing, &backing->fd);
+}
+
+SharedFd Overlay::SharedData(HandleId id) {
+  auto handle = handles_.Find(id);
+  if (!handle || !(*handle)->program) return nullptr;
+  Inode& inode = *(*handle)->inode;
+  MutexLock lock(inode.mu);
+  if (!inode.backing || inode.backing->upper) return nullptr;
+  return SharedFd(inode.backing, &inode.backing->fd);
 }
 
 Result<BackingPtr> Overlay::BackingOf(HandleId id) {

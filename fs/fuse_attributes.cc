@@ -78,6 +78,8 @@ void OnSetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int valid, fus
                             (valid & kAnyChange) == 0);
     // Root's comes before a write to a file with capabilities, too.
     change.may_keep_suid = (valid & kAnyChange) == 0 && fuse_req_ctx(req)->uid == 0;
+    std::optional<OpenModes::Changing> changing;
+    if (change.size) TRY(ServerOf(req).BeginChange(Node(ino), changing));
     const double timeout = ServerOf(req).TellAttributes(Node(ino));
     TRY_ASSIGN(struct stat st, EngineOf(req).SetAttr(Node(ino), change));
     Send(fuse_reply_attr, req, &st, timeout);

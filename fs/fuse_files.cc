@@ -14,8 +14,14 @@ namespace {
 // More than this may be held up by the host, which writes back first.
 constexpr size_t kQuickWrite = 1 << 15;
 
+bool Changes(const fuse_file_info* fi) {
+  return (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
+}
+
 void DoOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Answer(req, [&]() -> Result<> {
+    std::optional<OpenModes::Changing> changing;
+    if (Changes(fi)) TRY(ServerOf(req).BeginChange(Node(ino), changing));
     TRY_ASSIGN(HandleId handle,
                EngineOf(req).Open(Node(ino), fi->flags, KillSuidOf(req, fi->kill_suidgid != 0)));
     ServerOf(req).FinishOpen(req, Node(ino), handle, fi, false,
@@ -29,8 +35,7 @@ void OnOpen(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     Send(fuse_reply_err, req, ENOSYS);
     return;
   }
-  bool changes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
-  changes ? MayWait<DoOpen>::Run(req, ino, fi) : DoOpen(req, ino, fi);
+  Changes(fi) ? MayWait<DoOpen>::Run(req, ino, fi) : MayRead<DoOpen>::Run(req, ino, fi);
 }
 
 void ReplyCreated(fuse_req_t req, const std::pair<Entry, HandleId>& made, fuse_file_info* fi) {

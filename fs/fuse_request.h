@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "fs/fuse_server.h"
@@ -53,6 +54,9 @@ class Server : public FuseServer {
     modes_.Forget(node);
     memory_return_.Left(overlay_.inodes());
   }
+  // To be held by who opens the node to write, until it is open, or cuts it: nothing where programs
+  // are not shared. ETXTBSY: it is a program, and somebody has it open (exec(2) does the same).
+  Result<> BeginChange(NodeId node, std::optional<OpenModes::Changing>& changing);
   // What mappings of open files changed, and only the kernel has, comes to the engine: of one file,
   // or of all. Then `then` is called, or, where that cannot be waited for, `instead`
   // (write_backs.h).

@@ -170,8 +170,10 @@ void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_
   // closed; of new files, those that may be mapped to write are not worth that.
   bool may_pass = passthrough_ && !(made && (fi->flags & O_ACCMODE) == O_RDWR);
   SharedFd data = may_pass ? overlay_.FinalData(handle) : nullptr;
-  OpenModes::Opened opened =
-      modes_.Open(node, AccessOf(fi), made, data ? data->get() : -1, [&](int fd) {
+  SharedFd shared = may_pass && !data ? overlay_.SharedData(handle) : nullptr;
+  OpenModes::Opened opened = modes_.Open(
+      node, AccessOf(fi), made,
+      {.final_fd = data ? data->get() : -1, .shared_fd = shared ? shared->get() : -1}, [&](int fd) {
         int id = fuse_passthrough_open(req, fd);
         if (id <= 0 && passthrough_.exchange(false)) {
           Log(LogLevel::kWarning, "passthrough is not possible here: going on without");
@@ -190,6 +192,13 @@ void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_
   } else if (opened.drop_attributes) {
     ForgetAttributes(node);
   }
+}
+
+Result<> Server::BeginChange(NodeId node, std::optional<OpenModes::Changing>& changing) {
+  if (!overlay_.shares_programs()) return {};
+  changing.emplace(modes_, node);
+  if (!changing->held()) return Fail(ETXTBSY, "a shared program");
+  return {};
 }
 
 void Server::Close(NodeId node, const fuse_file_info* fi) {

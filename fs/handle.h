@@ -15,7 +15,8 @@ namespace veneer::fs {
 
 struct Handle {
   InodePtr inode;
-  int flags = 0;  // of open(2)
+  int flags = 0;         // of open(2)
+  bool program = false;  // an ELF file of the lower, where share_programs wants to know
 };
 using HandlePtr = std::shared_ptr<Handle>;
 

@@ -17,14 +17,16 @@ void OpenModes::Check(NodeId node, const State& state) {
       state.told ? ", told" : "");
 }
 
-OpenModes::Opened OpenModes::Open(NodeId node, Access access, bool made, int final_fd,
+OpenModes::Opened OpenModes::Open(NodeId node, Access access, bool made, Data data,
                                   const std::function<int(int fd)>& add) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   State& state = shard.nodes[static_cast<uint64_t>(node)];
-  OpenMode next = NextMode(state.mode, final_fd >= 0);
-  if (state.mode == OpenMode::kIdle && next == OpenMode::kPassthrough) {
-    state.backing_id = std::max(0, add(final_fd));
+  OpenMode next =
+      NextMode(state.mode, data.final_fd >= 0, data.shared_fd >= 0 && state.changers == 0);
+  if (state.mode == OpenMode::kIdle && next != OpenMode::kCached) {
+    state.backing_id =
+        std::max(0, add(next == OpenMode::kPassthrough ? data.final_fd : data.shared_fd));
     if (state.backing_id == 0) next = OpenMode::kCached;
   }
   state.mode = next;
@@ -32,7 +34,7 @@ OpenModes::Opened OpenModes::Open(NodeId node, Access access, bool made, int fin
   if (access != Access::kRead) ++state.writers;
   if (access == Access::kMapToWrite) ++state.mappers;
   Opened opened;
-  if (next == OpenMode::kPassthrough) {
+  if (next != OpenMode::kCached) {
     opened.backing_id = state.backing_id;
     if (access != Access::kRead) state.stale_pages = true;
     if (access == Access::kMapToWrite && state.mappers == 1 && !made) {
@@ -53,7 +55,7 @@ OpenModes::Closed OpenModes::Close(NodeId node, Access access, bool passthrough)
   MutexLock lock(shard.mu);
   auto it = shard.nodes.find(static_cast<uint64_t>(node));
   if (it == shard.nodes.end() || it->second.handles == 0 ||
-      passthrough != (it->second.mode == OpenMode::kPassthrough)) {
+      passthrough != (it->second.backing_id > 0)) {
     violations_.fetch_add(1, std::memory_order_relaxed);
     Log(LogLevel::kError, "open modes of node {}: a close without its open",
         static_cast<uint64_t>(node));
@@ -71,8 +73,25 @@ OpenModes::Closed OpenModes::Close(NodeId node, Access access, bool passthrough)
     state.mode = OpenMode::kIdle;
   }
   Check(node, state);
-  if (state.handles == 0 && !state.stale_pages) shard.nodes.erase(it);
+  if (IsNothing(state)) shard.nodes.erase(it);
   return closed;
+}
+
+OpenModes::Changing::Changing(OpenModes& modes, NodeId node) : modes_(modes), node_(node) {
+  Shard& shard = modes_.ShardOf(node_);
+  MutexLock lock(shard.mu);
+  State& state = shard.nodes[static_cast<uint64_t>(node_)];
+  held_ = state.mode != OpenMode::kShared;
+  if (held_) ++state.changers;
+}
+
+OpenModes::Changing::~Changing() {
+  if (!held_) return;
+  Shard& shard = modes_.ShardOf(node_);
+  MutexLock lock(shard.mu);
+  auto it = shard.nodes.find(static_cast<uint64_t>(node_));
+  --it->second.changers;
+  if (IsNothing(it->second)) shard.nodes.erase(it);
 }
 
 bool OpenModes::ChangesUnseen(NodeId node) {
@@ -115,7 +134,7 @@ void OpenModes::Forget(NodeId node) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   auto it = shard.nodes.find(static_cast<uint64_t>(node));
-  if (it == shard.nodes.end() || it->second.handles > 0) return;
+  if (it == shard.nodes.end() || it->second.handles > 0 || it->second.changers > 0) return;
   shard.nodes.erase(it);
 }
 

@@ -9,13 +9,18 @@
 //
 //            open, data is final ──▶ kPassthrough(n, backing) ──last release──▶ kIdle, pages stale
 //            if written
-//   kIdle
+//   kIdle    open, data is shared ─▶ kShared(n, backing) ────────last release──▶ kIdle
+//
 //            open otherwise ───────▶ kCached(n) ─────────────────last release──▶ kIdle
 //
 // What the next open gets is NextMode() of what there is. Data is final when no copy-up can replace
 // the descriptor: a file of the upper, or any file of a read-only mount. A file opened cached after
 // having been written through passthrough must not use pages cached before: the first such open
 // drops them.
+//
+// Shared data (share_programs) is the lower's, passed through although a copy-up can replace it:
+// the kernel lets nobody have the file open any other way meanwhile, so who wants to write is
+// refused.
 //
 // And how long the kernel may keep the node's attributes. It sees writes, in either mode, and asks
 // again after one; it does not see what a mapping of a passthrough file changes, nor what becomes
@@ -42,16 +47,18 @@
 
 namespace veneer::fs {
 
-enum class OpenMode : uint8_t { kIdle, kCached, kPassthrough };
+enum class OpenMode : uint8_t { kIdle, kCached, kPassthrough, kShared };
 
 // What a handle may be used for: a shared mapping that can be written needs O_RDWR (mmap(2)).
 enum class Access : uint8_t { kRead, kWrite, kMapToWrite };
 
 // What an open gets while the node is in `mode`. Passthrough is only tried: where the kernel does
 // not take the backing file, the open is cached.
-constexpr OpenMode NextMode(OpenMode mode, bool data_is_final) {
+constexpr OpenMode NextMode(OpenMode mode, bool data_is_final, bool data_is_shared = false) {
   if (mode != OpenMode::kIdle) return mode;
-  return data_is_final ? OpenMode::kPassthrough : OpenMode::kCached;
+  return data_is_final    ? OpenMode::kPassthrough
+         : data_is_shared ? OpenMode::kShared
+                          : OpenMode::kCached;
 }
 
 class OpenModes {
@@ -62,6 +69,7 @@ class OpenModes {
     unsigned handles = 0;
     unsigned writers = 0;      // of these, open to write
     unsigned mappers = 0;      // of these, those that may be mapped to write
+    unsigned changers = 0;     // who is about to change the data; see Changing
     int backing_id = 0;        // the one backing file of all passthrough handles
     bool stale_pages = false;  // written through passthrough since pages were last cached
     bool told = false;         // the kernel may keep attributes that writers make untrue
@@ -70,7 +78,8 @@ class OpenModes {
     bool Sound() const {
       return mappers <= writers && writers <= handles &&
              (mode == OpenMode::kIdle) == (handles == 0) &&
-             (mode == OpenMode::kPassthrough) == (backing_id > 0) &&
+             (mode == OpenMode::kPassthrough || mode == OpenMode::kShared) == (backing_id > 0) &&
+             !(mode == OpenMode::kShared && (writers > 0 || changers > 0)) &&
              !(mode == OpenMode::kCached && stale_pages) && !(told && writers == 0);
     }
     bool ChangesUnseen() const { return mode == OpenMode::kPassthrough && mappers > 0; }
@@ -81,10 +90,15 @@ class OpenModes {
     bool keep_pages = true;
     bool drop_attributes = false;  // they may change unseen from here on
   };
-  // Counts one more open of `node`. `final_fd` is its final data, or -1; `add` registers a
-  // descriptor as a backing file and returns its ID, or 0 where that fails (the open is cached
-  // then). `made`: it is the first of a file that the kernel does not know yet.
-  Opened Open(NodeId node, Access access, bool made, int final_fd,
+  // Descriptors of the node's data, or -1.
+  struct Data {
+    int final_fd = -1;
+    int shared_fd = -1;  // of an open that only reads
+  };
+  // Counts one more open of `node`. `add` registers a descriptor as a backing file and returns its
+  // ID, or 0 where that fails (the open is cached then). `made`: it is the first of a file that the
+  // kernel does not know yet.
+  Opened Open(NodeId node, Access access, bool made, Data data,
               const std::function<int(int fd)>& add);
 
   struct Closed {
@@ -92,6 +106,22 @@ class OpenModes {
     bool drop_attributes = false;  // those that the kernel was told may be out of date
   };
   Closed Close(NodeId node, Access access, bool passthrough);
+
+  // Where data may be shared: held by who is about to open the node to write, until that is counted
+  // as open, or to cut it. Nobody begins to share it meanwhile. Not held(): it is shared now.
+  class Changing {
+   public:
+    Changing(OpenModes& modes, NodeId node);
+    ~Changing();
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
+    bool held() const { return held_; }
+
+   private:
+    OpenModes& modes_;
+    const NodeId node_;
+    bool held_ = false;
+  };
 
   // True while writes may change the node's attributes without the kernel knowing (mappings of
   // passthrough files).
@@ -116,6 +146,9 @@ class OpenModes {
     Mutex mu;
     std::unordered_map<uint64_t, State> nodes GUARDED_BY(mu);
   };
+  static bool IsNothing(const State& state) {
+    return state.handles == 0 && state.changers == 0 && !state.stale_pages;
+  }
   Shard& ShardOf(NodeId node) { return shards_[static_cast<uint64_t>(node) % kShards]; }
 
   void Check(NodeId node, const State& state);

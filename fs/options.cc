@@ -200,6 +200,8 @@ Result<bool> ApplyViewOption(const std::string& key, const std::string& value,
     TRY(ParseRedirectDir(value, out));
   } else if (option == "metacopy=on" || option == "metacopy=off") {
     out.behaviour.metacopy = value == "on";
+  } else if (option == "share_programs") {
+    out.behaviour.share_programs = true;
   } else {
     return false;
   }
@@ -411,6 +413,9 @@ std::string UsageText() {
          "  no_open             read-only mounts: files are opened without asking the daemon;\n"
          "                      fast for many small files, but pages are not shared between "
          "mounts\n"
+         "  share_programs      executables and libraries of the lower: pages are shared between\n"
+         "                      mounts; while one is open it cannot be written (ETXTBSY), and\n"
+         "                      mappings do not see it change\n"
          "  no_prompt_wakes     let idle CPUs sleep also while many requests come\n"
          "  uring               with io_uring also in a mount namespace that may end with the "
          "daemon\n"

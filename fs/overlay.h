@@ -57,6 +57,7 @@ class Overlay {
     bool acl = true;              // false: ACLs are ENOTSUP, and not copied up
     bool write_redirects = true;  // false: renaming a directory that has a lower is EXDEV
     bool metacopy = false;        // changes of attributes alone copy no data
+    bool share_programs = false;  // see SharedData
   };
   struct Parts {
     std::unique_ptr<FdCache> cache;
@@ -70,6 +71,7 @@ class Overlay {
 
   bool read_only() const { return upper_ == nullptr; }
   bool acl() const { return behaviour_.acl; }
+  bool shares_programs() const { return behaviour_.share_programs && !read_only(); }
 
   // --- Names
   // ---------------------------------------------------------------------------------------------------------
@@ -127,6 +129,10 @@ class Overlay {
   // The descriptor with the file's data, if no copy-up can replace it any more (the upper's, or any
   // in a read-only mount) and the engine need not see the writes to it. Null otherwise.
   SharedFd FinalData(HandleId handle);
+  // Where programs are shared: the lower's descriptor of an executable or a library (an ELF file)
+  // that was opened to read, if its data is the lower's now. Null otherwise. Who reads it there
+  // does not see what is written to the file later.
+  SharedFd SharedData(HandleId handle);
 
   // Bytes read; less than `size` only at the end of the file.
   Result<size_t> Read(HandleId handle, void* buffer, size_t size, uint64_t offset);

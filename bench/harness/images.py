@@ -15,7 +15,6 @@ from .host import Dead, Disk, emptied, run
 from .layers import EPOCH, SOURCE, LayerTar, sample_tree, text
 
 TAG = "bench/image:latest"
-KINDS = ("tree", "stack", "store")
 
 
 class Image:

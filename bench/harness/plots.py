@@ -138,7 +138,7 @@ def curves(path, title, series, x_title, y_title, x_ticks, y_name):
 def bars(path, title, rows, names):
     """`rows`: {title: {name: times the base's throughput}}; longer is faster, 1 is the base's."""
     row_height, bar = 14 * len(names) + 16, 12
-    left, top = 250, 62
+    left, top = 290, 62
     height = top + row_height * len(rows) + 66
     canvas = Canvas(title, WIDTH, height)
     most = min(4.0, max(1.5, *(v for row in rows.values() for v in row.values())))
@@ -186,8 +186,8 @@ def collect(rows, pattern):
 
 
 def draw(data, folder):
-    """What there are figures for; the names of the files."""
-    rows, drawn = data["rows"], []
+    """What there are figures for."""
+    rows = data["rows"]
 
     def seconds(value):
         return quantity(value, "s").replace(".00", "").replace(".0", "")
@@ -198,15 +198,13 @@ def draw(data, folder):
         names = {x: size_label(x) for x in found}
         curves(f"{folder}/copy-up.svg", "First write to a file of the lower", sizes,
                "size of the file", "time from open to close", names, seconds)  # fmt: skip
-        drawn.append("copy-up.svg")
     for kind in ("lookup", "negative lookup"):
-        depths = collect(rows, kind + r" in (\d+) layers$")
+        depths = collect(rows, kind + r" in (\d+) layers?$")
         if depths:
             found = sorted({x for line in depths.values() for x in line})
             name = kind.replace(" ", "-") + ".svg"
             curves(f"{folder}/{name}", f"One {kind}, by number of layers", depths, "layers", f"time of a {kind}",
                    {x: str(x) for x in found}, seconds)  # fmt: skip
-            drawn.append(name)
     speed = {}
     for pattern in BARS:
         for name, row in rows.items():
@@ -215,8 +213,6 @@ def draw(data, folder):
                 speed[name] = {t: base / median_of(row["values"][t]) for t in SERIES if t in row["values"]}
     if speed:
         bars(f"{folder}/throughput.svg", "Throughput beside the kernel's overlayfs", speed, SERIES)
-        drawn.append("throughput.svg")
-    return drawn
 
 
 def size_label(size):

@@ -26,6 +26,8 @@ def quantity(value, unit):
 
 
 def ratio(value, base):
+    if value < 0.0005 * base:
+        return "<0.001"
     return f"{value / base:.3f}" if value < 0.1 * base else f"{value / base:.2f}"
 
 
@@ -49,6 +51,18 @@ def cell_text(values, unit, base):
     return f"{said} ({ratio(value, base)})" if base else said
 
 
+def facts_of(name, row, figures, about):
+    """A row but for its values."""
+    return {
+        "unit": figures.units[name],
+        "wanted": figures.wanted[name],
+        "at_most": figures.at_most.get(name),
+        "trips": name in figures.trips,
+        "beside": {s: median_of(row.get(peer_of(s))) for s in row if "/" in s},
+        "of": about["Veneer"],
+    }
+
+
 def save(figures, about, path):
     """Adds to what is there: a run of some rows leaves the others as they are."""
     data = {"about": {}, "rows": {}}
@@ -58,13 +72,17 @@ def save(figures, about, path):
     data["about"].update(about)
     for name, row in figures.values.items():
         there = data["rows"].setdefault(name, {"values": {}})
-        there["unit"], there["wanted"] = figures.units[name], figures.wanted[name]
-        beside = there.setdefault("beside", {})
+        beside = there.get("beside", {})
+        of = there.get("of")
+        there.update(facts_of(name, row, figures, about))
+        there["beside"] = beside | there["beside"]
         # The usual columns of a row are of one run. One of other modes has peers of its own to be divided by.
         usual = not there["values"] or any("/" not in s and s.startswith("veneer") for s in row)
+        if usual:
+            there["values"] = {s: values for s, values in there["values"].items() if "/" in s}
+        else:
+            there["of"] = of
         for subject, values in row.items():
-            if "/" in subject:
-                beside[subject] = median_of(row.get(peer_of(subject)))
             if usual or "/" in subject:
                 there["values"][subject] = [round(v, 9) for v in values]
     with open(path + ".part", "w", encoding="utf-8") as file:
@@ -76,15 +94,7 @@ def save(figures, about, path):
 
 def load(figures, about):
     """The same of one run, without a file."""
-    rows = {
-        name: {
-            "unit": figures.units[name],
-            "wanted": figures.wanted[name],
-            "values": row,
-            "beside": {s: median_of(row.get(peer_of(s))) for s in row if "/" in s},
-        }
-        for name, row in figures.values.items()
-    }
+    rows = {name: facts_of(name, row, figures, about) | {"values": row} for name, row in figures.values.items()}
     return {"about": about, "rows": rows}
 
 
@@ -106,18 +116,42 @@ def verdict(title, row):
             said.append(f"{'✓' if value <= limit * base else '✗'} {limit}")
         else:
             said.append(f"{limit}")
+    value = median_of(row["values"].get(names[0]))
+    if row.get("at_most") is not None and value is not None:
+        said.append(f"{'✓' if value <= row['at_most'] else '✗'} {quantity(row['at_most'], row['unit'])}")
     return " / ".join(said)
+
+
+def limit_beside(subject, row):
+    """What a mode may take of what fuse-overlayfs takes in the same position."""
+    if not subject.startswith("veneer") or not peer_of(subject).startswith("fuse-overlayfs"):
+        return None
+    return 0.6 if row.get("trips") else 1.0
+
+
+def cell(row, name, base):
+    if name not in row["values"]:
+        return "–"
+    said = cell_text(row["values"][name], row["unit"], base)
+    limit = limit_beside(name, row)
+    missed = limit and base and median_of(row["values"][name]) > limit * base
+    return said + (" ✗" if missed else "")
 
 
 def table(rows, names):
     """With a column of what is wanted, where these are the targets that it is wanted of."""
-    lines = [["", *names, "wanted"]]
+    modes = any("/" in name for name in names)
+    # What modes are divided by, in the run they are of.
+    peers = sorted({peer_of(n) for n in names if "/" not in peer_of(n)}, key=len) if modes else []
+    lines = [["", *peers, *names, "rounds", "wanted"]]
     for title, row in rows.items():
         base = base_of(title, row["values"])
-        modes = any("/" in name for name in names)
-        bases = {n: row.get("beside", {}).get(n) if "/" in n else base for n in names}
-        cells = [cell_text(row["values"][n], row["unit"], bases[n]) if n in row["values"] else "–" for n in names]
-        lines.append([title, *cells, "" if modes else verdict(title, row)])
+        beside = row.get("beside", {})
+        divided_by = [median_of([v for n, v in beside.items() if v and peer_of(n) == peer]) for peer in peers]
+        cells = [quantity(v, row["unit"]) if v is not None else "–" for v in divided_by]
+        cells += [cell(row, n, beside.get(n) if "/" in n else base) for n in names]
+        rounds = max((len(row["values"][n]) for n in names if n in row["values"]), default=0)
+        lines.append([title, *cells, str(rounds), "" if modes else verdict(title, row)])
     if not any(line[-1] for line in lines[1:]):
         lines = [line[:-1] for line in lines]
     lines.insert(1, ["---"] * len(lines[0]))
@@ -128,7 +162,7 @@ def sections(data):
     """[(title, rows, columns)]: in the order of the rows."""
     made = {}
     for name, row in data["rows"].items():
-        kind = "Tools" if name.startswith("tool: ") else "Layers" if re.search(r" in \d+ layers$", name) else "Filesystem"
+        kind = "Tools" if name.startswith("tool: ") else "Layers" if re.search(r" in \d+ layers?$", name) else "Filesystem"
         made.setdefault(kind, {})[name] = row
     for kind, rows in made.items():
         names = columns(rows)
@@ -138,9 +172,18 @@ def sections(data):
             yield kind + ", in other modes", rows, [n for n in names if "/" in n]
 
 
+def origin(data):
+    """What the figures are of: the commit of most rows, and which are of others."""
+    by_commit = {}
+    for name, row in data["rows"].items():
+        by_commit.setdefault(row.get("of") or data["about"]["Veneer"], []).append(name)
+    most = max(by_commit, key=lambda of: len(by_commit[of]))
+    facts = "; ".join(f"{what} {is_}" for what, is_ in sorted((data["about"] | {"Veneer": most}).items()))
+    return [facts + "."] + [f"Of {of}: {'; '.join(names)}." for of, names in by_commit.items() if of != most]
+
+
 def markdown(data):
-    about = "; ".join(f"{what} {is_}" for what, is_ in sorted(data["about"].items()))
-    parts = [about + "."]
+    parts = origin(data) if data["rows"] else []
     for title, rows, names in sections(data):
         rows = {n: row for n, row in rows.items() if any(name in row["values"] for name in names)}
         if rows and names:

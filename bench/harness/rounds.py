@@ -21,6 +21,8 @@ class Figures:
         self.values = {}
         self.units = {}
         self.wanted = {}
+        self.at_most = {}
+        self.trips = set()
         self.failures = []
 
     def add(self, workload, subject, figure):
@@ -31,6 +33,10 @@ class Figures:
                 value, unit = value
             self.units[name] = unit
             self.wanted[name] = list(workload.wanted) if name == workload.name else []
+            if name in workload.at_most:
+                self.at_most[name] = workload.at_most[name]
+            if workload.trips:
+                self.trips.add(name)
             self.values.setdefault(name, {}).setdefault(subject, []).append(value)
 
     def fail(self, workload, subject, why):

@@ -17,6 +17,7 @@ from targets import Dead, run
 from .host import Disk, sync
 
 MODES = ("no_passthrough", "no_uring", "no_passthrough+no_uring", "no_open", "unprivileged")
+OURS = (*MODES, "share_programs")  # which only veneerfs knows; but for unprivileged
 
 
 class Subject:
@@ -38,14 +39,19 @@ class Subject:
         for name in ("upper", "work", "merged", "upper2", "work2", "merged2", "empty"):
             shutil.rmtree(self.at(name), ignore_errors=True)  # of a run that was killed
             os.mkdir(self.at(name))
+        for name in ("beside", "copy"):  # and of one before this
+            self.remove(os.path.join(self.host, name))
+        self.clean()
         sync(self.host)
         self.mount()
 
-    def remount(self):
-        self.unmount()
-        self.disk.detach()
-        self.disk.attach()
-        self.mount()
+    def clean(self):
+        """What workloads left outside of the upper."""
+
+    @staticmethod
+    def remove(file):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(file)
 
     def do(self, *command, **options):
         """Runs a command where the mount can be seen; what it prints."""
@@ -100,6 +106,10 @@ class Native(Subject, targets.Target):
     """The image's files in a directory."""
 
     kind = "tree"
+
+    def clean(self):
+        for name in ("written", "upper-file", "copy"):
+            self.remove(self.inside(name))
 
     @property
     def path(self):
@@ -268,9 +278,9 @@ def all_subjects(binaries, peers, modes):
     made = dict(kinds)
     for mode in modes:
         for name, kind in kinds.items():
-            if name == "ext4" or (name == "overlayfs" and mode in MODES):
+            if name == "ext4" or (name == "overlayfs" and mode in OURS):
                 continue
-            if not name.startswith("veneerfs") and mode in MODES and mode != "unprivileged":
+            if not name.startswith("veneerfs") and mode in OURS and mode != "unprivileged":
                 continue
             made[f"{name}/{mode}"] = in_mode(kind, mode)
     return made

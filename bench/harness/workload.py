@@ -19,6 +19,8 @@ class Workload:
     read_only: bool = False  # the mount is
     unit: str = "s"
     wanted: tuple = ()  # ratios to the kernel's overlayfs: of a store mount, of a stack
+    at_most: dict = dataclasses.field(default_factory=dict)  # {row: what a store mount may take, in the row's unit}
+    trips: bool = False  # its time is that of round trips to the daemon
     rounds: float = 1  # a part of --rounds, for those that take long
     quick: bool = True  # --quick runs it too
     kinds: tuple = ("tree", "stack", "store")  # of subjects that do it

@@ -1,9 +1,15 @@
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
 #include "bench/worker/worker.h"
+#include "fs/control.h"
 
 namespace veneer::bench {
 namespace {
@@ -20,6 +26,24 @@ uint64_t SizeOf(int fd) {
   struct stat st;
   if (fstat(fd, &st) != 0) Die("fstat");
   return static_cast<uint64_t>(st.st_size);
+}
+
+// Until nothing is being copied up in the background of the mount that has `file`. Other
+// filesystems than ours know no such thing, nor the question, which is put to the root of a mount.
+void AwaitCopies(const std::string& file) {
+  for (std::filesystem::path dir = std::filesystem::absolute(file).parent_path();;
+       dir = dir.parent_path()) {
+    int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) Die(dir);
+    fs::control::Stats stats = {};
+    int asked = ioctl(fd, fs::control::kStats, &stats);
+    while (asked == 0 && stats.copying > 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      asked = ioctl(fd, fs::control::kStats, &stats);
+    }
+    close(fd);
+    if (asked == 0 || dir == dir.root_path()) return;
+  }
 }
 
 // Reads one byte of each page that `next` names, of a mapping of the whole file.
@@ -82,7 +106,9 @@ double FirstWrite(const std::string& file) {
   Stopwatch watch;
   int fd = OpenFile(file, O_WRONLY);
   if (pwrite(fd, "x", 1, 0) != 1 || close(fd) != 0) Die(file);
-  return watch.Seconds();
+  const double seconds = watch.Seconds();
+  AwaitCopies(file);
+  return seconds;
 }
 
 double SequentialWrite(const std::string& file, uint64_t size) {

@@ -64,7 +64,8 @@ double SequentialRead(const std::string& file, uint64_t block);
 double RandomRead(const std::string& file, uint64_t count);
 double MappedRead(const std::string& file);
 double MappedRandomRead(const std::string& file, uint64_t count);
-double FirstWrite(const std::string& file);  // from open to close, of one byte
+// From open to close, of one byte; then waits for what of the file is still to be copied up.
+double FirstWrite(const std::string& file);
 double SequentialWrite(const std::string& file, uint64_t size);
 double RandomWrite(const std::string& file, uint64_t count);
 double ChangeMode(const std::string& file);

@@ -3,12 +3,19 @@
 #include "fs/open_mode.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "fs/control.h"
@@ -18,19 +25,21 @@ namespace veneer::fs::testing {
 namespace {
 
 constexpr NodeId kNode{7};
+constexpr OpenModes::Data kFinal{.final_fd = 5};
+constexpr OpenModes::Data kSharedData{.shared_fd = 6};
 using enum Access;
 
 TEST(OpenModes, JoinsTheStateThatIs) {
   OpenModes modes;
   int next = 1;
   auto add = [&](int) { return next++; };
-  EXPECT_EQ(modes.Open(kNode, kRead, false, -1, add).backing_id, 0);
-  EXPECT_EQ(modes.Open(kNode, kWrite, false, 5, add).backing_id, 0)
+  EXPECT_EQ(modes.Open(kNode, kRead, false, {}, add).backing_id, 0);
+  EXPECT_EQ(modes.Open(kNode, kWrite, false, kFinal, add).backing_id, 0)
       << "cached while a cached handle is open";
   EXPECT_EQ(modes.Close(kNode, kRead, false).backing_id, 0);
   EXPECT_EQ(modes.Close(kNode, kWrite, false).backing_id, 0);
-  EXPECT_EQ(modes.Open(kNode, kRead, false, 5, add).backing_id, 1);
-  EXPECT_EQ(modes.Open(kNode, kRead, false, -1, add).backing_id, 1) << "the same backing for all";
+  EXPECT_EQ(modes.Open(kNode, kRead, false, kFinal, add).backing_id, 1);
+  EXPECT_EQ(modes.Open(kNode, kRead, false, {}, add).backing_id, 1) << "the same backing for all";
   EXPECT_EQ(modes.Close(kNode, kRead, true).backing_id, 0);
   EXPECT_EQ(modes.Close(kNode, kRead, true).backing_id, 1) << "given back by the last";
   EXPECT_EQ(next, 2);
@@ -40,21 +49,22 @@ TEST(OpenModes, DropsPagesThatPassthroughWritesMadeStale) {
   for (Access access : {kWrite, kMapToWrite}) {
     OpenModes modes;
     auto add = [](int) { return 3; };
-    modes.Open(kNode, access, false, 5, add);
+    modes.Open(kNode, access, false, kFinal, add);
     modes.Close(kNode, access, true);
     auto fail = [](int) { return 0; };
-    EXPECT_FALSE(modes.Open(kNode, kRead, false, 5, fail).keep_pages);
-    EXPECT_TRUE(modes.Open(kNode, kRead, false, -1, fail).keep_pages);
+    EXPECT_FALSE(modes.Open(kNode, kRead, false, kFinal, fail).keep_pages);
+    EXPECT_TRUE(modes.Open(kNode, kRead, false, {}, fail).keep_pages);
   }
 }
 
 TEST(OpenModes, AttributesAreNotKeptWhileAPassthroughHandleMayBeMapped) {
   OpenModes modes;
   auto add = [](int) { return 3; };
-  EXPECT_FALSE(modes.Open(kNode, kWrite, false, 5, add).drop_attributes);
+  EXPECT_FALSE(modes.Open(kNode, kWrite, false, kFinal, add).drop_attributes);
   EXPECT_FALSE(modes.ChangesUnseen(kNode));
-  EXPECT_TRUE(modes.Open(kNode, kMapToWrite, false, 5, add).drop_attributes);
-  EXPECT_FALSE(modes.Open(kNode, kMapToWrite, false, 5, add).drop_attributes) << "nothing is kept";
+  EXPECT_TRUE(modes.Open(kNode, kMapToWrite, false, kFinal, add).drop_attributes);
+  EXPECT_FALSE(modes.Open(kNode, kMapToWrite, false, kFinal, add).drop_attributes)
+      << "nothing is kept";
   EXPECT_TRUE(modes.ChangesUnseen(kNode));
   EXPECT_FALSE(modes.Tell(kNode));
   EXPECT_FALSE(modes.Close(kNode, kMapToWrite, true).drop_attributes);
@@ -71,14 +81,14 @@ TEST(OpenModes, AttributesToldWhileAWriterIsThereAreDroppedAtTheEnd) {
     OpenModes modes;
     auto add = [](int) { return 3; };
     EXPECT_TRUE(modes.Tell(kNode));
-    EXPECT_FALSE(modes.Open(kNode, kRead, false, final_fd, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, kRead, false, {.final_fd = final_fd}, add).drop_attributes);
     EXPECT_TRUE(modes.Tell(kNode)) << "while nobody writes they are true";
-    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
-    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, {.final_fd = final_fd}, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, {.final_fd = final_fd}, add).drop_attributes);
     EXPECT_FALSE(modes.Close(kNode, kWrite, passes).drop_attributes);
     EXPECT_FALSE(modes.Close(kNode, kWrite, passes).drop_attributes) << "nothing was told";
-    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
-    EXPECT_FALSE(modes.Open(kNode, kWrite, false, final_fd, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, {.final_fd = final_fd}, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, kWrite, false, {.final_fd = final_fd}, add).drop_attributes);
     EXPECT_TRUE(modes.Tell(kNode));
     EXPECT_FALSE(modes.Close(kNode, kWrite, passes).drop_attributes) << "another still writes";
     EXPECT_TRUE(modes.Close(kNode, kWrite, passes).drop_attributes);
@@ -91,7 +101,7 @@ TEST(OpenModes, AttributesToldWhileAWriterIsThereAreDroppedAtTheEnd) {
 TEST(OpenModes, AttributesAreKeptWhileACachedHandleMayBeMapped) {
   OpenModes modes;
   auto add = [](int) { return 3; };
-  EXPECT_FALSE(modes.Open(kNode, kMapToWrite, false, -1, add).drop_attributes);
+  EXPECT_FALSE(modes.Open(kNode, kMapToWrite, false, {}, add).drop_attributes);
   EXPECT_FALSE(modes.ChangesUnseen(kNode));
   EXPECT_TRUE(modes.Tell(kNode));
   EXPECT_TRUE(modes.Close(kNode, kMapToWrite, false).drop_attributes);
@@ -102,7 +112,7 @@ TEST(OpenModes, AttributesOfANewFileAreNotDropped) {
   OpenModes modes;
   auto add = [](int) { return 3; };
   for (Access access : {kWrite, kMapToWrite}) {
-    EXPECT_FALSE(modes.Open(kNode, access, true, 5, add).drop_attributes);
+    EXPECT_FALSE(modes.Open(kNode, access, true, kFinal, add).drop_attributes);
     EXPECT_EQ(modes.ChangesUnseen(kNode), access == kMapToWrite);
     EXPECT_FALSE(modes.Close(kNode, access, true).drop_attributes);
   }
@@ -113,9 +123,37 @@ TEST(OpenModes, NextModeJoinsWhatIsOpen) {
   for (bool data_is_final : {false, true}) {
     EXPECT_EQ(NextMode(kCached, data_is_final), kCached);
     EXPECT_EQ(NextMode(kPassthrough, data_is_final), kPassthrough);
+    EXPECT_EQ(NextMode(kShared, data_is_final), kShared);
   }
   EXPECT_EQ(NextMode(kIdle, true), kPassthrough);
   EXPECT_EQ(NextMode(kIdle, false), kCached);
+  EXPECT_EQ(NextMode(kIdle, false, true), kShared);
+}
+
+TEST(OpenModes, WhoChangesAndWhoSharesKeepEachOtherOut) {
+  OpenModes modes;
+  std::vector<int> added;
+  auto add = [&](int fd) {
+    added.push_back(fd);
+    return static_cast<int>(added.size());
+  };
+  EXPECT_EQ(modes.Open(kNode, kRead, false, kSharedData, add).backing_id, 1);
+  EXPECT_EQ(modes.Open(kNode, kRead, false, kFinal, add).backing_id, 1) << "one for all";
+  EXPECT_FALSE(OpenModes::Changing(modes, kNode).held());
+  EXPECT_EQ(modes.Close(kNode, kRead, true).backing_id, 0);
+  EXPECT_EQ(modes.Close(kNode, kRead, true).backing_id, 1);
+  {
+    OpenModes::Changing one(modes, kNode);
+    OpenModes::Changing two(modes, kNode);
+    EXPECT_TRUE(one.held() && two.held());
+    EXPECT_EQ(modes.Open(kNode, kRead, false, kSharedData, add).backing_id, 0)
+        << "while somebody is about to write";
+    modes.Forget(kNode);
+    modes.Close(kNode, kRead, false);
+  }
+  EXPECT_EQ(modes.Open(kNode, kRead, false, kSharedData, add).backing_id, 2);
+  EXPECT_EQ(added, (std::vector{6, 6}));
+  EXPECT_EQ(modes.violations(), 0u);
 }
 
 // What the kernel asks of a file's handles, over a long random life of one node.
@@ -135,8 +173,8 @@ TEST(OpenModes, KeepsTheKernelsRulesWhateverIsOpened) {
     if (open.size() < 6 && random() % 2 == 0) {
       int fd = random() % 3 == 0 ? -1 : 5;
       bool works = random() % 8 != 0;
-      OpenModes::Opened opened =
-          modes.Open(kNode, access, false, fd, [&](int) { return works ? next++ : 0; });
+      OpenModes::Opened opened = modes.Open(kNode, access, false, {.final_fd = fd},
+                                            [&](int) { return works ? next++ : 0; });
       for (const Open& other : open) EXPECT_EQ(other.backing, opened.backing_id);
       if (opened.drop_attributes) told = true;  // it comes too late for an answer under way
       if (opened.backing_id > 0 && access != kRead) {
@@ -197,6 +235,17 @@ TEST(OpenModes, TheInvariantSeesWhatMustNotBe) {
   EXPECT_FALSE(state.Sound()) << "to be dropped by nobody";
   state.writers = 1;
   EXPECT_TRUE(state.Sound());
+  state.backing_id = 3;
+  state.mode = fs::OpenMode::kShared;
+  state.told = false;
+  EXPECT_FALSE(state.Sound()) << "written, and shared";
+  state.writers = 0;
+  EXPECT_TRUE(state.Sound());
+  state.changers = 1;
+  EXPECT_FALSE(state.Sound()) << "about to be written, and shared";
+  state.changers = 0;
+  state.backing_id = 0;
+  state.writers = 1;
   state.handles = 0;
   state.mode = fs::OpenMode::kIdle;
   EXPECT_FALSE(state.Sound()) << "a writer that is not open";
@@ -315,6 +364,143 @@ TEST_P(OpenMode, WritableMountsOpenTheirFilesWhateverTheOptionsSay) {
   EXPECT_EQ(ReadFd(file.get()).back(), 'b');
 }
 
+class SharedPrograms : public OpenMode {
+ protected:
+  static std::string Program(char c) { return "\177ELF" + std::string(20000, c); }
+  static void PopulatePrograms(const std::string& dir) {
+    WriteFile(dir + "/program", Program('a'));
+    WriteFile(dir + "/text", std::string(20000, 'a'));
+    WriteFile(dir + "/sleep", ReadFile("/bin/sleep"));
+    ASSERT_EQ(chmod((dir + "/sleep").c_str(), 0755), 0);
+  }
+  SharedPrograms() {
+    WorkDir::Setup setup = SetupOf(false);
+    setup.populate = PopulatePrograms;
+    setup.options = "share_programs";
+    work_ = std::make_unique<WorkDir>(setup);
+    none_open_ = StatsOf(work()).handles;
+    lower_ = work().LowerText();
+  }
+  void TearDown() override { EXPECT_EQ(work().LowerText(), lower_); }
+  WorkDir& work() { return *work_; }
+  std::string At(const std::string& name) { return work() / name; }
+  void AwaitClosed() { AwaitHandles(work(), none_open_); }
+  bool shares() const { return std::get<1>(GetParam()); }
+
+ private:
+  std::unique_ptr<WorkDir> work_;
+  uint64_t none_open_ = 0;
+  std::string lower_;
+};
+
+TEST_P(SharedPrograms, AreReadInTheLowersFileAndOthersAreNot) {
+  EXPECT_EQ(ReadFile(At("text")), std::string(20000, 'a'));
+  EXPECT_EQ(Passed(work()), 0u);
+  EXPECT_EQ(ReadFile(At("program")), Program('a'));
+  EXPECT_EQ(Passed(work()), shares() ? 1u : 0u);
+}
+
+TEST_P(SharedPrograms, CannotBeWrittenWhileSomebodyHasThemOpen) {
+  UniqueFd reader = OpenFile(At("program"), O_RDONLY);
+  const std::string old = Program('a');
+  auto* map =
+      static_cast<const char*>(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, reader.get(), 0));
+  ASSERT_NE(map, MAP_FAILED);
+  ASSERT_EQ(map[100], 'a');
+  for (int flags : {O_WRONLY, O_RDWR, O_RDWR | O_APPEND, O_WRONLY | O_TRUNC, O_RDONLY | O_TRUNC}) {
+    UniqueFd writer(open(At("program").c_str(), flags | O_CLOEXEC));
+    EXPECT_EQ(static_cast<bool>(writer), !shares()) << flags;
+    if (shares()) {
+      EXPECT_EQ(errno, ETXTBSY);
+    }
+  }
+  if (!shares()) {
+    munmap(const_cast<char*>(map), 4096);
+    return;
+  }
+  EXPECT_EQ(truncate(At("program").c_str(), 5), -1);
+  EXPECT_EQ(errno, ETXTBSY);
+  ASSERT_EQ(chmod(At("program").c_str(), 0711), 0) << "what is not data may change";
+  EXPECT_EQ(Stat(At("program")).st_mode & 0777, 0711u);
+  EXPECT_EQ(ReadFile(At("program")), old);
+  EXPECT_EQ(ReadFd(reader.get()), old);
+  reader.Reset();
+  AwaitClosed();
+  std::string expected = old;
+  expected[100] = 'b';
+  {
+    UniqueFd writer = OpenFile(At("program"), O_RDWR);
+    ASSERT_EQ(pwrite(writer.get(), "b", 1, 100), 1);
+    EXPECT_EQ(ReadFile(At("program")), expected) << "who opens it new sees that";
+  }
+  EXPECT_EQ(map[100], 'a') << "a mapping goes on with what there was";
+  munmap(const_cast<char*>(map), 4096);
+  ASSERT_EQ(truncate(At("program").c_str(), 200), 0);
+  EXPECT_EQ(ReadFile(At("program")), expected.substr(0, 200));
+  work().Remount();
+  EXPECT_EQ(ReadFile(At("program")), expected.substr(0, 200));
+}
+
+// Readers and writers come and go; what one has written, the next reader sees.
+TEST_P(SharedPrograms, AreRightWhoeverComesFirst) {
+  std::atomic<bool> done{false};
+  std::atomic<int> version{0};  // written whole
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      while (!done) {
+        const int least = version;
+        UniqueFd fd(open(At("program").c_str(), O_RDONLY | O_CLOEXEC));
+        char text[8] = {};
+        ASSERT_EQ(pread(fd.get(), text, 7, 4), 7);
+        if (text[0] == 'a') {
+          EXPECT_EQ(least, 0);
+        } else {
+          EXPECT_GE(std::atoi(text), least);
+        }
+      }
+    });
+  }
+  for (int i = 0; i < 200;) {
+    UniqueFd writer(open(At("program").c_str(), O_WRONLY | O_CLOEXEC));
+    if (!writer) {
+      ASSERT_EQ(errno, ETXTBSY);
+      std::this_thread::yield();
+      continue;
+    }
+    ++i;
+    ASSERT_EQ(pwrite(writer.get(), fmt::format("{:07}", i).c_str(), 7, 4), 7);
+    version = i;
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+}
+
+TEST_P(SharedPrograms, ReplacedByRenamingTheyAreWhatIsThere) {
+  UniqueFd before = OpenFile(At("program"), O_RDONLY);
+  WriteFile(At("new"), Program('n'));
+  ASSERT_EQ(rename(At("new").c_str(), At("program").c_str()), 0);
+  EXPECT_EQ(ReadFile(At("program")), Program('n'));
+  EXPECT_EQ(ReadFd(before.get()), Program('a'));
+}
+
+TEST_P(SharedPrograms, RunAndCannotBeWrittenMeanwhile) {
+  pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    execl(At("sleep").c_str(), "sleep", "100", nullptr);
+    _exit(127);
+  }
+  const std::string name = "/proc/" + std::to_string(child) + "/comm";
+  for (int i = 0; i < 500 && ReadFile(name) != "sleep\n"; ++i) usleep(10'000);
+  EXPECT_EQ(open(At("sleep").c_str(), O_WRONLY | O_CLOEXEC), -1);
+  EXPECT_EQ(errno, ETXTBSY);
+  kill(child, SIGKILL);
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
+}
+
 // The host's file is changed behind the kernel's back: it shows only where the kernel asks again.
 TEST_P(OpenMode, AttributesAreKeptWhileNobodyMayMapTheFile) {
   const bool passes = std::get<1>(GetParam());
@@ -382,6 +568,10 @@ std::string ModeName(const ::testing::TestParamInfo<std::tuple<Kind, bool>>& tes
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, OpenMode,
+                         ::testing::Combine(::testing::Values(Kind::kStack, Kind::kChain),
+                                            ::testing::Bool()),
+                         ModeName);
+INSTANTIATE_TEST_SUITE_P(Each, SharedPrograms,
                          ::testing::Combine(::testing::Values(Kind::kStack, Kind::kChain),
                                             ::testing::Bool()),
                          ModeName);
