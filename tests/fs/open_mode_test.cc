@@ -446,6 +446,7 @@ TEST_P(SharedPrograms, AreRightWhoeverComesFirst) {
   std::atomic<bool> done{false};
   std::atomic<int> version{0};  // written whole
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     readers.emplace_back([&] {
       while (!done) {
