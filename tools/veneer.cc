@@ -7,8 +7,10 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "tools/arguments.h"
 #include "tools/build/cmd_build.h"
 #include "tools/build/cmd_builder.h"
 #include "tools/build/isolation.h"
@@ -49,35 +51,6 @@ void AddSystemGroup(CLI::App& app, Context& context) {
   AddDiskUsage(*system, context);
   AddCheck(*system, context);
   AddPrune(*system, context);
-}
-
-// Docker's flags take their value as -H=false too, which CLI11 knows for long names only.
-std::vector<std::string> Arguments(CLI::App& app, int argc, char** argv) {
-  std::vector<std::string> arguments;
-  CLI::App* command = &app;
-  for (int i = 1; i < argc; ++i) {
-    std::string text = argv[i];
-    if (text == "--") {
-      arguments.insert(arguments.end(), argv + i, argv + argc);
-      break;
-    }
-    auto named = command->get_subcommands([&](CLI::App* a) { return a->check_name(text); });
-    if (!named.empty()) command = named.front();
-    const CLI::Option* option =
-        text.size() > 2 && text[0] == '-' && text[1] != '-' && text[2] == '='
-            ? command->get_option_no_throw(text.substr(0, 2))
-            : nullptr;
-    if (!option) {
-      arguments.push_back(text);
-    } else if (option->get_items_expected_max() == 0) {
-      arguments.push_back("--" + option->get_lnames().front() + text.substr(2));
-    } else {
-      arguments.push_back(text.substr(0, 2));
-      arguments.push_back(text.substr(3));
-    }
-  }
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
-  return arguments;
 }
 
 // Of a chain every layer's files are open at once; select(2), the reason for a low limit, is not
@@ -130,7 +103,9 @@ int Main(int argc, char** argv) {
   AddDebug(app, context);
 
   try {
-    app.parse(Arguments(app, argc, argv));
+    std::vector<std::string> arguments = DockerArguments(app, argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::Error& e) {
