@@ -4,6 +4,7 @@
 
 #include "tools/build/language/go_number.h"
 #include "tools/build/language/platform.h"
+#include "tools/build/language/text.h"
 
 namespace veneer::build {
 
@@ -46,7 +47,12 @@ Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& 
   settings.allow_insecure =
       std::ranges::find(flags.allow, "security.insecure") != flags.allow.end();
   settings.no_cache = flags.no_cache;
-  settings.no_cache_stages.insert(flags.no_cache_filter.begin(), flags.no_cache_filter.end());
+  for (const std::string& text : flags.no_cache_filter) {
+    for (const std::string& stage : Split(text, ','))
+      if (!stage.empty()) settings.no_cache_stages.insert(ToLower(stage));
+  }
+  if (settings.no_cache && !settings.no_cache_stages.empty())
+    return Invalid("--no-cache and --no-cache-filter cannot currently be used together");
   settings.proxy_env = ProxyVariables(options.build_args);
   if (const auto name = options.build_args.find("BUILDKIT_SANDBOX_HOSTNAME");
       name != options.build_args.end()) {

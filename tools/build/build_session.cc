@@ -5,6 +5,7 @@
 #include "store/base/beneath.h"
 #include "store/image_reference.h"
 #include "tools/build/isolation.h"
+#include "tools/build/language/text.h"
 
 namespace veneer::build {
 
@@ -18,6 +19,10 @@ const NamedContext* FindContext(const std::map<std::string, NamedContext>& conte
     if (reference && *reference == *wanted) return &context;
   }
   return nullptr;
+}
+
+bool UsesCache(const BuildSettings& settings, std::string_view stage) {
+  return !settings.no_cache && !settings.no_cache_stages.contains(ToLower(stage));
 }
 
 Result<std::unique_ptr<BuildSession>> BuildSession::Create(

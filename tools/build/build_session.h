@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/base/mutex.h"
@@ -52,13 +53,16 @@ struct BuildSettings {
   uint64_t shm_size = 0;
   bool allow_insecure = false;
   bool no_cache = false;
-  std::set<std::string> no_cache_stages;  // --no-cache-filter
+  std::set<std::string> no_cache_stages;  // --no-cache-filter, in lower case
   std::optional<int64_t> epoch;           // SOURCE_DATE_EPOCH, seconds
 };
 
 // The context called `name`, as it stands or as a canonical image name; nullptr: none.
 const NamedContext* FindContext(const std::map<std::string, NamedContext>& contexts,
                                 const std::string& name);
+
+// Whether a stage may take its steps from the build cache.
+bool UsesCache(const BuildSettings& settings, std::string_view stage);
 
 class BuildSession {
  public:

@@ -89,7 +89,8 @@ void AddSurroundings(CLI::App* c, BuildFlags& flags) {
   several("--ulimit", flags.ulimits, "Limit while commands run: nofile=1024:2048");
   several("--allow", flags.allow, "What RUN may do besides: security.insecure");
   c->add_flag("--no-cache", flags.no_cache, "Use nothing of the build cache");
-  several("--no-cache-filter", flags.no_cache_filter, "Use nothing of the build cache for a stage");
+  several("--no-cache-filter", flags.no_cache_filter,
+          "Use nothing of the build cache for these stages: STAGE[,STAGE]");
   several("--cache-from", flags.cache_from, "Build cache to use, too: type=local,src=DIRECTORY");
   several("--cache-to", flags.cache_to,
           "Where to put the build's cache: type=local,dest=DIRECTORY[,mode=max]");

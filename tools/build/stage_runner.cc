@@ -82,8 +82,7 @@ class StageRunner::Working {
 };
 
 StepOutcome StageRunner::Run(const PlannedStage& stage) {
-  use_cache_ =
-      !session_.settings().no_cache && !session_.settings().no_cache_stages.contains(stage.name);
+  use_cache_ = UsesCache(session_.settings(), stage.name);
   TRY(At(stage.lines, Begin(stage)));
   for (const PlannedStep& step : stage.steps) {
     const Result<> done = RunStep(stage, step);
