@@ -1,6 +1,7 @@
 // Rules of --check, and what whole Dockerfiles get wrong; names and messages are BuildKit's.
 #include "tools/build/check.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -10,6 +11,9 @@
 
 namespace veneer::build {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 // "Rule@line: message" per warning, then "ERR message", each on a line.
 std::string Check(const std::string& text, const BuildOptions& options = {},
@@ -31,6 +35,22 @@ struct Case {
 
 void CheckAll(const std::vector<Case>& cases) {
   for (const Case& c : cases) EXPECT_EQ(Check(c.text), c.want) << c.text;
+}
+
+TEST(Check, TheBuildArgumentStandsInPlaceOfTheDirective) {
+  const auto check = [](const std::string& argument, const std::string& text) {
+    BuildOptions options;
+    options.build_args["BUILDKIT_DOCKERFILE_CHECK"] = argument;
+    return Check(text, options);
+  };
+  const std::string file = "FROM a AS B\nCMD c";
+  EXPECT_EQ(check("skip=all", file), "");
+  EXPECT_THAT(check("skip=StageNameCasing;error=true", file),
+              HasSubstr("ERR lint violation found for rules: JSONArgsRecommended\n"));
+  const std::string skips = "# check=skip=all\n" + file;
+  EXPECT_THAT(check("skip=JSONArgsRecommended", skips), StartsWith("StageNameCasing@2"));
+  EXPECT_THAT(check("", skips), HasSubstr("JSONArgsRecommended@3"));
+  EXPECT_EQ(check("x", file), "ERR failed to parse check options: invalid check option \"x\"\n");
 }
 
 TEST(Check, StageNames) {

@@ -8,10 +8,16 @@
 
 namespace veneer::build {
 
+Result<LintOptions> LintOptionsOf(std::string_view text, const BuildOptions& options) {
+  const auto given = options.build_args.find("BUILDKIT_DOCKERFILE_CHECK");
+  if (given != options.build_args.end()) return LintOptions::Parse(given->second);
+  return LintOptions::Parse(FindDirective("check", text).value_or(""));
+}
+
 CheckReport CheckDockerfile(std::string_view text, std::string_view ignore_text,
                             const BuildOptions& options) {
   CheckReport report;
-  const Result<LintOptions> lint = LintOptions::Parse(FindDirective("check", text).value_or(""));
+  const Result<LintOptions> lint = LintOptionsOf(text, options);
   if (!lint) {
     report.error = lint.error();
     return report;

@@ -23,6 +23,10 @@ struct CheckReport {
 CheckReport CheckDockerfile(std::string_view text, std::string_view ignore_text,
                             const BuildOptions& options);
 
+// What warnings to leave out and which are errors: of the build argument BUILDKIT_DOCKERFILE_CHECK
+// where that is given, else of the file's `# check=`.
+Result<LintOptions> LintOptionsOf(std::string_view text, const BuildOptions& options);
+
 // What `docker build --check` prints on standard output.
 std::string FormatWarnings(std::string_view filename, std::string_view text,
                            const CheckReport& report);

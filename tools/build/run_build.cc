@@ -21,8 +21,8 @@
 #include "tools/build/build_session.h"
 #include "tools/build/builder.h"
 #include "tools/build/cache/cache_exchange.h"
+#include "tools/build/check.h"
 #include "tools/build/isolation.h"
-#include "tools/build/language/directive.h"
 #include "tools/build/language/ignore_file.h"
 #include "tools/build/language/platform.h"
 #include "tools/build/language/source_excerpt.h"
@@ -210,8 +210,7 @@ class Build {
   }
 
   Located<BuildPlan> Plan() {
-    TRY_ASSIGN(const LintOptions lint,
-               LintOptions::Parse(FindDirective("check", input_.dockerfile.text).value_or("")));
+    TRY_ASSIGN(const LintOptions lint, LintOptionsOf(input_.dockerfile.text, options_));
     Linter linter(lint);
     Located<BuildPlan> plan =
         PlanBuild(input_.dockerfile.text, input_.ignore_text, options_, false, linter);
