@@ -35,5 +35,18 @@ TEST(BuildOptions, NoCacheGoesWithNoFilter) {
   EXPECT_FALSE(UsesCache(*Settings(flags), "one"));
 }
 
+TEST(BuildOptions, KeepGitDirIsAGoBoolean) {
+  const auto keeps = [](std::vector<std::string> arguments) {
+    BuildFlags flags;
+    flags.build_args = std::move(arguments);
+    return KeepsGitDir(*ReadBuildOptions(flags));
+  };
+  EXPECT_FALSE(keeps({}));
+  for (const char* on : {"1", "true", "T"})
+    EXPECT_TRUE(keeps({std::string("BUILDKIT_CONTEXT_KEEP_GIT_DIR=") + on})) << on;
+  for (const char* off : {"0", "false", "", "yes"})
+    EXPECT_FALSE(keeps({std::string("BUILDKIT_CONTEXT_KEEP_GIT_DIR=") + off})) << off;
+}
+
 }  // namespace
 }  // namespace veneer::build

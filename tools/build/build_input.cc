@@ -79,7 +79,7 @@ Result<BuildInput> FromStream(const std::string& file, int fd, const std::string
 }  // namespace
 
 Result<BuildInput> OpenBuildInput(const std::string& file, const std::string& context,
-                                  const std::string& scratch,
+                                  const std::string& scratch, bool keep_git_dir,
                                   const std::function<bool()>& cancelled) {
   if (context == "-") {
     if (file == "-")
@@ -87,7 +87,7 @@ Result<BuildInput> OpenBuildInput(const std::string& file, const std::string& co
     return FromStream(file, STDIN_FILENO, scratch);
   }
   if (IsGitSource(context)) {
-    TRY_ASSIGN(const GitSource source, ParseGitSource(context));
+    TRY_ASSIGN(const GitSource source, ParseGitSource(context, keep_git_dir));
     TRY_ASSIGN(const std::string folder, Folder(scratch, "git"));
     TRY_ASSIGN(std::string directory, FetchGit(source, folder, {"", cancelled}));
     return InContext(file, std::move(directory));

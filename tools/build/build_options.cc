@@ -21,6 +21,11 @@ Result<BuildOptions> ReadBuildOptions(const BuildFlags& flags) {
   return options;
 }
 
+bool KeepsGitDir(const BuildOptions& options) {
+  const auto given = options.build_args.find("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+  return given != options.build_args.end() && ParseBool(given->second).value_or(false);
+}
+
 Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& options) {
   BuildSettings settings;
   for (const std::string& text : flags.secrets) {

@@ -116,8 +116,9 @@ Result<FetchedFile> FetchFile(const std::string& url, const std::string& directo
   return file;
 }
 
-Result<GitSource> ParseGitSource(std::string_view text) {
+Result<GitSource> ParseGitSource(std::string_view text, std::optional<bool> keep_git_dir) {
   GitSource source;
+  source.keep_git_dir = keep_git_dir;
   source.url = text;
   if (const size_t hash = source.url.find('#'); hash != std::string::npos) {
     const std::string fragment = source.url.substr(hash + 1);

@@ -30,8 +30,8 @@ struct GitSource {
   std::optional<bool> keep_git_dir;
   std::string checksum;
 };
-// EINVAL: a query with other keys.
-Result<GitSource> ParseGitSource(std::string_view text);
+// `keep_git_dir` is for a URL that does not say. EINVAL: a query with other keys.
+Result<GitSource> ParseGitSource(std::string_view text, std::optional<bool> keep_git_dir = {});
 
 // Checks the repository out into `directory` (an empty one) with its submodules, by the program
 // git; the path of what was asked for. `.git` stays only with keep_git_dir. Errors are sentences;

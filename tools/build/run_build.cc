@@ -168,8 +168,9 @@ class Build {
   Result<> ReadInput() {
     Task task(*log_, "[internal] load build definition from " +
                          (flags_.file.empty() ? std::string("Dockerfile") : flags_.file));
-    TRY_ASSIGN(input_, task.End(OpenBuildInput(flags_.file, flags_.context, ingest_->path(),
-                                               [] { return WasInterrupted(); })));
+    TRY_ASSIGN(input_,
+               task.End(OpenBuildInput(flags_.file, flags_.context, ingest_->path(),
+                                       KeepsGitDir(options_), [] { return WasInterrupted(); })));
     return {};
   }
 
