@@ -48,5 +48,12 @@ TEST(BuildOptions, KeepGitDirIsAGoBoolean) {
     EXPECT_FALSE(keeps({std::string("BUILDKIT_CONTEXT_KEEP_GIT_DIR=") + off})) << off;
 }
 
+TEST(BuildOptions, CacheMountsMayHaveANamespace) {
+  BuildFlags flags;
+  EXPECT_EQ(Settings(flags)->cache_namespace, "");
+  flags.build_args = {"BUILDKIT_CACHE_MOUNT_NS=team"};
+  EXPECT_EQ(Settings(flags)->cache_namespace, "team");
+}
+
 }  // namespace
 }  // namespace veneer::build

@@ -63,6 +63,10 @@ Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& 
       name != options.build_args.end()) {
     settings.hostname = name->second;
   }
+  if (const auto name = options.build_args.find("BUILDKIT_CACHE_MOUNT_NS");
+      name != options.build_args.end()) {
+    settings.cache_namespace = name->second;
+  }
   TRY_ASSIGN(settings.epoch, SourceDateEpoch(options.build_args));
   return settings;
 }

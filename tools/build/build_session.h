@@ -48,6 +48,7 @@ struct BuildSettings {
   std::vector<std::string> extra_hosts;  // "name:address"
   std::vector<std::string> proxy_env;    // HTTP_PROXY=… and the like: for RUN, in no key
   std::string hostname = "buildkitsandbox";
+  std::string cache_namespace;  // BUILDKIT_CACHE_MOUNT_NS: of cache mounts' ids
   std::string network = "default";
   std::vector<Ulimit> ulimits;
   uint64_t shm_size = 0;

@@ -74,6 +74,10 @@ Result<std::string> PathIn(const std::string& root, const std::string& path) {
 
 }  // namespace
 
+std::string CacheIdOf(const std::string& name_space, const std::string& id) {
+  return name_space.empty() ? id : fmt::format("ns:{}:{}/{}", name_space.size(), name_space, id);
+}
+
 Result<MemoryMount> MemoryMount::At(const std::string& directory) {
   if (mount("tmpfs", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") !=
       0) {
@@ -99,7 +103,10 @@ Result<RunMounts> RunMounts::Describe(BuildSession& session, LayerCache& cache,
     RunMount& mount = planned.mount;
     planned.target = TargetOf(mount, working_dir, agents);
     agents += mount.type == MountType::kSsh ? 1 : 0;
-    if (mount.type == MountType::kCache && mount.id.empty()) mount.id = planned.target;
+    if (mount.type == MountType::kCache) {
+      mount.id = CacheIdOf(session.settings().cache_namespace,
+                           mount.id.empty() ? planned.target : mount.id);
+    }
     const bool has_files =
         mount.type == MountType::kBind || (mount.type == MountType::kCache && !mount.from.empty());
     if (has_files) {
