@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 namespace veneer::build {
 namespace {
 
@@ -53,6 +55,40 @@ TEST(BuildOptions, CacheMountsMayHaveANamespace) {
   EXPECT_EQ(Settings(flags)->cache_namespace, "");
   flags.build_args = {"BUILDKIT_CACHE_MOUNT_NS=team"};
   EXPECT_EQ(Settings(flags)->cache_namespace, "team");
+}
+
+std::string PlatformOf(std::vector<std::string> platforms) {
+  BuildFlags flags;
+  flags.platforms = std::move(platforms);
+  const auto options = ReadBuildOptions(flags);
+  if (!options) return options.error().Message();
+  return options->platform ? Format(*options->platform) : "none";
+}
+
+TEST(BuildOptions, PlatformsHaveTheirUsualNames) {
+  unsetenv("DOCKER_DEFAULT_PLATFORM");
+  EXPECT_EQ(PlatformOf({}), "none");
+  EXPECT_EQ(PlatformOf({""}), "none");
+  EXPECT_EQ(PlatformOf({"linux/arm64/v8"}), "linux/arm64");
+  EXPECT_EQ(PlatformOf({"linux/arm"}), "linux/arm/v7");
+  EXPECT_EQ(PlatformOf({"linux/x86_64"}), "linux/amd64");
+  EXPECT_EQ(PlatformOf({"local"}), Format(HostPlatform()));
+  EXPECT_THAT(PlatformOf({"nope"}), HasSubstr("unknown operating system or architecture"));
+}
+
+TEST(BuildOptions, OnePlatformAtATime) {
+  const std::string several =
+      "--platform: one platform can be built at a time, not linux/amd64 and linux/arm64";
+  EXPECT_THAT(PlatformOf({"linux/amd64,linux/arm64"}), HasSubstr(several));
+  EXPECT_THAT(PlatformOf({"linux/amd64", "linux/arm64"}), HasSubstr(several));
+  EXPECT_EQ(PlatformOf({"linux/arm64/v8, linux/arm64", "linux/arm64"}), "linux/arm64");
+}
+
+TEST(BuildOptions, TheEnvironmentHasTheDefaultPlatform) {
+  setenv("DOCKER_DEFAULT_PLATFORM", "linux/riscv64", 1);
+  EXPECT_EQ(PlatformOf({}), "linux/riscv64");
+  EXPECT_EQ(PlatformOf({"linux/s390x"}), "linux/s390x");
+  unsetenv("DOCKER_DEFAULT_PLATFORM");
 }
 
 }  // namespace

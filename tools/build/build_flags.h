@@ -19,7 +19,7 @@ struct BuildFlags {
   std::string file;
   std::vector<std::string> tags;
   std::string target;
-  std::string platform;
+  std::vector<std::string> platforms;
   std::vector<std::string> build_args;
   std::vector<std::string> labels;
   std::vector<std::string> contexts;

@@ -1,12 +1,42 @@
 #include "tools/build/build_options.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "tools/build/language/go_number.h"
 #include "tools/build/language/platform.h"
 #include "tools/build/language/text.h"
 
 namespace veneer::build {
+
+namespace {
+
+// In the form in which ARGs show it. What is asked for twice is asked for once.
+Result<std::optional<Platform>> ReadPlatform(const BuildFlags& flags) {
+  std::vector<std::string> texts = flags.platforms;
+  const char* const preset = std::getenv("DOCKER_DEFAULT_PLATFORM");
+  if (texts.empty() && preset != nullptr) texts.emplace_back(preset);
+  std::optional<Platform> platform;
+  for (const std::string& text : texts) {
+    for (const std::string& name : Split(text, ',')) {
+      const std::string_view trimmed = TrimSpace(name);
+      if (trimmed.empty()) continue;
+      Platform wanted = HostPlatform();
+      if (trimmed != "local") {
+        TRY_ASSIGN(wanted, ParsePlatform(trimmed));
+        wanted = Normalize(wanted);
+      }
+      if (platform && *platform != wanted) {
+        return Invalid("--platform: one platform can be built at a time, not " + Format(*platform) +
+                       " and " + Format(wanted));
+      }
+      platform = std::move(wanted);
+    }
+  }
+  return platform;
+}
+
+}  // namespace
 
 Result<BuildOptions> ReadBuildOptions(const BuildFlags& flags) {
   BuildOptions options;
@@ -15,9 +45,7 @@ Result<BuildOptions> ReadBuildOptions(const BuildFlags& flags) {
   options.labels = NamedValues("--label", flags.labels, false);
   for (const auto& [name, value] : NamedValues("--build-context", flags.contexts, false))
     options.contexts.insert(name);
-  if (!flags.platform.empty()) {
-    TRY_ASSIGN(options.platform, ParsePlatform(flags.platform));
-  }
+  TRY_ASSIGN(options.platform, ReadPlatform(flags));
   return options;
 }
 

@@ -72,7 +72,9 @@ void AddInputs(CLI::App* c, BuildFlags& flags) {
   c->add_option("--target", flags.target, "Stage to build (default: the last)");
   several("--build-arg", flags.build_args, "Value of an ARG: NAME=VALUE, or NAME alone");
   several("--label", flags.labels, "Label of the image: NAME=VALUE");
-  c->add_option("--platform", flags.platform, "Platform of the image (default: the host's)");
+  several("--platform", flags.platforms,
+          "Platform of the image: linux/arm64, local (default: $DOCKER_DEFAULT_PLATFORM, else the "
+          "host's)");
   several("--secret", flags.secrets,
           "Secret for RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME]");
   several("--ssh", flags.ssh, "Agent for RUN --mount=type=ssh: default, or ID=SOCKET|KEY[,KEY]");

@@ -31,7 +31,7 @@ using SourceChain =
     std::function<Result<MountSource>(const StageSource& source, const std::string& path)>;
 
 // The id by which the store keeps a cache mount, of those in `name_space` (empty: in none). No two
-// namespaces have an id in common.
+// names have an id in common.
 std::string CacheIdOf(const std::string& name_space, const std::string& id);
 
 // A tmpfs, until it goes.
