@@ -57,6 +57,16 @@ TEST(BuildOptions, CacheMountsMayHaveANamespace) {
   EXPECT_EQ(Settings(flags)->cache_namespace, "team");
 }
 
+TEST(BuildOptions, AllowKnowsTwoEntitlements) {
+  BuildFlags flags;
+  flags.allow = {"network.host", "security.insecure"};
+  EXPECT_TRUE(Settings(flags)->allow_insecure);
+  flags.allow = {"network.host"};
+  EXPECT_FALSE(Settings(flags)->allow_insecure);
+  flags.allow = {"device"};
+  EXPECT_THAT(Settings(flags).error().Message(), HasSubstr("--allow device is not supported"));
+}
+
 std::string PlatformOf(std::vector<std::string> platforms) {
   BuildFlags flags;
   flags.platforms = std::move(platforms);

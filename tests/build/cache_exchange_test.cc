@@ -28,10 +28,9 @@ std::string ErrorOf(const std::string& text, bool is_export) {
 }
 
 TEST(ParseCacheLocations, ReadsLocalOnes) {
-  const auto exports =
-      Must(ParseCacheLocations({"type=local,dest=a,mode=max,ignore-error=true,compression=zstd",
-                                "type=inline", "type=local,dest=b"},
-                               true));
+  const auto exports = Must(ParseCacheLocations(
+      {"type=local,dest=a,mode=max,ignore-error=true,compression=zstd", "type=local,dest=b"},
+      true));
   ASSERT_EQ(exports.size(), 2U);
   EXPECT_EQ(exports[0].directory, "a");
   EXPECT_TRUE(exports[0].all_stages);
@@ -50,6 +49,9 @@ TEST(ParseCacheLocations, RefusesTheRest) {
   EXPECT_EQ(ErrorOf("type=local,dest=x,mode=all", true), "unknown cache export mode: all");
   EXPECT_EQ(ErrorOf("type=local,dest=x,mod=max", true),
             "unknown key \"mod\" for the local cache exporter (did you mean mode?)");
+  EXPECT_EQ(ErrorOf("type=inline", true),
+            "--cache-to type=inline is not supported by veneer build; use type=local");
+  EXPECT_EQ(ErrorOf("type=inline", false), "none");
   EXPECT_EQ(ErrorOf("dest=x", true), "a cache needs a type: dest=x");
   for (const char* text :
        {"user/app:cache", "type=registry,ref=x", "type=gha", "type=s3", "type=azblob"}) {

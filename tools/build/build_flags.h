@@ -32,6 +32,10 @@ struct BuildFlags {
   std::vector<std::string> cache_from;
   std::vector<std::string> cache_to;
   std::vector<std::string> no_cache_filter;
+  // Those of docker_flags.h, by name where a name is needed.
+  std::map<std::string, std::vector<std::string>> attestations, unsupported;
+  std::vector<std::string> isolation, ignored;
+  std::string call;
   std::string network = "default";
   std::string shm_size;
   std::string iidfile;

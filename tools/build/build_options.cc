@@ -77,6 +77,12 @@ Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& 
   if (settings.network != "default" && settings.network != "none" && settings.network != "host")
     return Invalid("network mode \"" + settings.network +
                    "\" is not known; there are default, none and host");
+  for (const std::string& what : flags.allow) {
+    if (what != "network.host" && what != "security.insecure")
+      return Invalid("--allow " + what +
+                     " is not supported by veneer build; there are network.host and "
+                     "security.insecure");
+  }
   settings.allow_insecure =
       std::ranges::find(flags.allow, "security.insecure") != flags.allow.end();
   settings.no_cache = flags.no_cache;

@@ -9,6 +9,7 @@
 #include "tools/build/build_flags.h"
 #include "tools/build/build_options.h"
 #include "tools/build/check.h"
+#include "tools/build/docker_flags.h"
 #include "tools/build/dockerfile_file.h"
 #include "tools/build/isolation.h"
 #include "tools/build/language/parser.h"
@@ -48,7 +49,8 @@ Result<> Check(tools::Context& context, const DockerfileFile& file, const BuildF
 }
 
 Result<> Run(tools::Context& context, const BuildFlags& flags) {
-  if (flags.print_ast || flags.check) {
+  TRY(CheckDockerFlags(flags));
+  if (flags.print_ast || WantsCheck(flags)) {
     TRY_ASSIGN(const DockerfileFile file, ReadDockerfile(flags.file, flags.context));
     return flags.print_ast ? PrintAst(context, file) : Check(context, file, flags);
   }
@@ -89,7 +91,8 @@ void AddSurroundings(CLI::App* c, BuildFlags& flags) {
   several("--add-host", flags.add_hosts, "Line of /etc/hosts while commands run: NAME:ADDRESS");
   c->add_option("--shm-size", flags.shm_size, "Size of /dev/shm while commands run: 64m");
   several("--ulimit", flags.ulimits, "Limit while commands run: nofile=1024:2048");
-  several("--allow", flags.allow, "What RUN may do besides: security.insecure");
+  several("--allow", flags.allow,
+          "What RUN may do besides: security.insecure, network.host (it may anyway)");
   c->add_flag("--no-cache", flags.no_cache, "Use nothing of the build cache");
   several("--no-cache-filter", flags.no_cache_filter,
           "Use nothing of the build cache for these stages: STAGE[,STAGE]");
@@ -134,6 +137,7 @@ void AddBuild(CLI::App& parent, tools::Context& context) {
   AddInputs(c, *flags);
   AddSurroundings(c, *flags);
   AddOutputs(c, *flags);
+  AddDockerFlags(c, *flags);
   context.Run(c, [flags, &context] { return Run(context, *flags); });
 }
 

@@ -19,8 +19,8 @@ struct CacheLocation {
 };
 
 // The values of --cache-to (`is_export`) or --cache-from. Errors (EINVAL): unknown types and keys;
-// type=registry, also as a bare reference, gha, s3, azblob (ENOTSUP); inline is taken and does
-// nothing.
+// type=registry, also as a bare reference, gha, s3, azblob (ENOTSUP); so is inline for
+// --cache-to; for --cache-from it is taken and does nothing.
 Result<std::vector<CacheLocation>> ParseCacheLocations(const std::vector<std::string>& texts,
                                                        bool is_export);
 

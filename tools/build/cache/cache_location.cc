@@ -88,6 +88,9 @@ Result<std::vector<CacheLocation>> ParseCacheLocations(const std::vector<std::st
     TRY_ASSIGN(const Values values, ReadValues(text));
     const auto type = values.find("type");
     if (type == values.end()) return Invalid(fmt::format("a cache needs a type: {}", text));
+    if (type->second == "inline" && is_export)
+      return Invalid("--cache-to type=inline is not supported by veneer build; use type=local",
+                     ENOTSUP);
     if (type->second == "inline") continue;
     if (std::ranges::find(kRemoteTypes, type->second) != kRemoteTypes.end())
       return NoClient(type->second);
