@@ -1,12 +1,19 @@
 // build.
 #include "tools/build/cmd_build.h"
 
+#include <fcntl.h>
+
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "store/base/beneath.h"
 #include "tools/build/build_flags.h"
+#include "tools/build/build_input.h"
 #include "tools/build/build_options.h"
 #include "tools/build/check.h"
 #include "tools/build/docker_flags.h"
@@ -27,6 +34,32 @@ std::unexpected<Error> Report(const DockerfileFile& file, const DockerfileError&
   return Invalid(error.message);
 }
 
+// What a context that is elsewhere is brought to, to be looked at: no part of the store.
+class ScratchFolder {
+ public:
+  static Result<ScratchFolder> Create() {
+    const char* const temporary = std::getenv("TMPDIR");
+    std::string path = std::string(temporary != nullptr && *temporary != 0 ? temporary : "/tmp") +
+                       "/veneer-check-XXXXXX";
+    if (mkdtemp(path.data()) == nullptr) return Errno("make a temporary folder");
+    ScratchFolder folder(path);
+    char real[PATH_MAX];
+    if (realpath(path.c_str(), real) == nullptr) return Errno("temporary folder " + path);
+    folder.path_ = real;
+    return folder;
+  }
+  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  ScratchFolder& operator=(ScratchFolder&&) = delete;
+  ~ScratchFolder() {
+    if (!path_.empty()) (void)RemoveTree(AT_FDCWD, path_);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit ScratchFolder(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
 Result<> PrintAst(tools::Context& context, const DockerfileFile& file) {
   const Located<ParsedDockerfile> parsed = ParseDockerfile(file.text);
   if (!parsed) return Report(file, parsed.error());
@@ -34,11 +67,10 @@ Result<> PrintAst(tools::Context& context, const DockerfileFile& file) {
   return {};
 }
 
-Result<> Check(tools::Context& context, const DockerfileFile& file, const BuildFlags& flags) {
-  TRY_ASSIGN(const std::string ignore_text, ReadIgnoreFile(file, flags.context));
-  TRY_ASSIGN(BuildOptions options, ReadBuildOptions(flags));
+Result<> Check(tools::Context& context, const BuildInput& input, BuildOptions options) {
   options.base_image = [&context](const std::string& name) { return FindBaseImage(context, name); };
-  const CheckReport report = CheckDockerfile(file.text, ignore_text, options);
+  const CheckReport report = CheckDockerfile(input.dockerfile.text, input.ignore_text, options);
+  const DockerfileFile& file = input.dockerfile;
   context.Print(FormatWarnings(file.name, file.text, report));
   if (report.error) {
     if (!report.warnings.empty()) context.Print("\n");
@@ -51,8 +83,12 @@ Result<> Check(tools::Context& context, const DockerfileFile& file, const BuildF
 Result<> Run(tools::Context& context, const BuildFlags& flags) {
   TRY(CheckDockerFlags(flags));
   if (flags.print_ast || WantsCheck(flags)) {
-    TRY_ASSIGN(const DockerfileFile file, ReadDockerfile(flags.file, flags.context));
-    return flags.print_ast ? PrintAst(context, file) : Check(context, file, flags);
+    TRY_ASSIGN(BuildOptions options, ReadBuildOptions(flags));
+    TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::Create());
+    TRY_ASSIGN(const BuildInput input,
+               OpenBuildInput(flags.file, flags.context, scratch.path(), KeepsGitDir(options), {}));
+    if (flags.print_ast) return PrintAst(context, input.dockerfile);
+    return Check(context, input, std::move(options));
   }
   TRY_ASSIGN(const int status, RunIsolated([&] { return RunBuild(flags, context.root); }));
   context.Exit(status);

@@ -9,7 +9,6 @@
 
 #include <array>
 #include <filesystem>
-#include <string_view>
 
 #include "store/base/unique_fd.h"
 #include "tools/build/language/text.h"
@@ -55,27 +54,14 @@ Result<std::optional<std::string>> ReadIfThere(const std::string& path) {
   return std::unexpected(text.error());
 }
 
-bool IsRemote(std::string_view context) {
-  for (const std::string_view prefix : {"http://", "https://", "git://", "ssh://", "git@"}) {
-    if (context.starts_with(prefix)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string& context) {
-  if (IsRemote(context)) return Invalid("a remote build context is not supported yet: " + context);
   DockerfileFile out;
-  if (file == "-" || context == "-") {
-    if (!file.empty() && file != "-")
-      return Invalid("a build context on standard input is not supported yet");
+  if (file == "-") {
     out.name = "Dockerfile";
     out.is_input = true;
     TRY_ASSIGN(out.text, ReadAll(STDIN_FILENO, "standard input"));
-    constexpr size_t kTarMagic = 257;
-    if (out.text.size() > kTarMagic + 5 && out.text.compare(kTarMagic, 5, "ustar") == 0)
-      return Invalid("a build context on standard input is not supported yet");
   } else {
     struct stat status;
     if (stat(context.c_str(), &status) != 0) return Errno("build context " + context);
@@ -98,7 +84,6 @@ Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string
 }
 
 Result<std::string> ReadIgnoreFile(const DockerfileFile& file, const std::string& context) {
-  if (context == "-") return "";
   if (!file.is_input) {
     TRY_ASSIGN(std::optional<std::string> own, ReadIfThere(file.name + ".dockerignore"));
     if (own) return std::move(*own);

@@ -15,11 +15,9 @@ struct DockerfileFile {
 };
 
 // Reads the Dockerfile `file`: a path, "-" for standard input, or empty for CONTEXT/Dockerfile or,
-// where that is missing, CONTEXT/dockerfile. A context of "-" is a Dockerfile on standard input
-// without any context.
+// where that is missing, CONTEXT/dockerfile. The context is a directory.
 //
-// Errors: no such file, a named FIFO, "the Dockerfile cannot be empty", more than 16 MiB, a context
-// that is a URL or an archive (which only building would need).
+// Errors: no such file, a named FIFO, "the Dockerfile cannot be empty", more than 16 MiB.
 Result<DockerfileFile> ReadDockerfile(const std::string& file, const std::string& context);
 
 // The text of `file`'s own ignore file, else of the context's .dockerignore; empty where there is
