@@ -27,6 +27,15 @@ TEST(BuildFlags, NamesAloneStandForOurEnvironment) {
   EXPECT_THROW(NamedValues("--label", {"=x"}, false), tools::UsageError);
 }
 
+TEST(BuildFlags, ContextsHaveNamesAndValues) {
+  const auto values = ContextValues({"Base=docker-image://a", "b=", "base=c=d"});
+  EXPECT_EQ(values.size(), 2U);
+  EXPECT_EQ(values.at("base"), "c=d");
+  EXPECT_EQ(values.at("b"), "");
+  EXPECT_THROW(ContextValues({"foo"}), tools::UsageError);
+  EXPECT_THROW(ContextValues({"=foo"}), tools::UsageError);
+}
+
 TEST(BuildFlags, SecretsComeFromFilesAndVariables) {
   std::string name = ::testing::TempDir() + "veneer-secret-XXXXXX";
   char* const path = name.data();

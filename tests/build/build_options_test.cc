@@ -9,6 +9,7 @@
 namespace veneer::build {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Result<BuildSettings> Settings(const BuildFlags& flags) {
@@ -65,6 +66,31 @@ TEST(BuildOptions, AllowKnowsTwoEntitlements) {
   EXPECT_FALSE(Settings(flags)->allow_insecure);
   flags.allow = {"device"};
   EXPECT_THAT(Settings(flags).error().Message(), HasSubstr("--allow device is not supported"));
+}
+
+TEST(BuildOptions, HostsComeInLists) {
+  BuildFlags flags;
+  flags.add_hosts = {"a:1.2.3.4,b=1.1.1.1", "c:[::1]"};
+  EXPECT_THAT(Settings(flags)->extra_hosts, ElementsAre("a:1.2.3.4", "b:1.1.1.1", "c:::1"));
+  flags.add_hosts = {"a:1.2.3.4,b"};
+  EXPECT_FALSE(Settings(flags));
+}
+
+TEST(BuildOptions, AnEmptyNetworkIsTheDefault) {
+  BuildFlags flags;
+  flags.network = "";
+  EXPECT_EQ(Settings(flags)->network, "default");
+}
+
+TEST(BuildOptions, NamesOfContextsHaveNoCase) {
+  std::map<std::string, NamedContext> contexts;
+  contexts["base"].directory = "/b";
+  contexts["alpine:3"].directory = "/a";
+  contexts["busybox:edge"].directory = "/e";
+  EXPECT_EQ(FindContext(contexts, "BASE")->directory, "/b");
+  EXPECT_EQ(FindContext(contexts, "docker.io/library/alpine:3")->directory, "/a");
+  EXPECT_EQ(FindContext(contexts, "docker.io/library/busybox:Edge")->directory, "/e");
+  EXPECT_EQ(FindContext(contexts, "other"), nullptr);
 }
 
 std::string PlatformOf(std::vector<std::string> platforms) {

@@ -38,6 +38,8 @@ TEST(ParseCacheLocations, ReadsLocalOnes) {
   EXPECT_EQ(exports[1].directory, "b");
   EXPECT_FALSE(exports[1].all_stages);
   EXPECT_FALSE(exports[1].ignore_error);
+  EXPECT_THAT(Must(ParseCacheLocations({""}, true)), IsEmpty());
+  EXPECT_THAT(Must(ParseCacheLocations({""}, false)), IsEmpty());
   EXPECT_EQ(Must(ParseCacheLocations({"type=local,src=c"}, false))[0].directory, "c");
 }
 

@@ -290,6 +290,13 @@ TEST(Check, KnowsTheConfigOfABase) {
   EXPECT_EQ(Check("FROM a\nCOPY x $GOPATH\nCMD b", options), "");
 }
 
+TEST(Check, NamesOfContextsHaveNoCase) {
+  BuildOptions options;
+  options.contexts = {"other"};
+  EXPECT_EQ(Check("FROM scratch\nCOPY --from=OTHER x /", options), "");
+  EXPECT_EQ(Check("FROM scratch\nCOPY --from=None x /", {}).substr(0, 4), "ERR ");
+}
+
 TEST(Check, PlatformOfABase) {
   const auto check = [](const std::string& text, bool layers = true) {
     BuildOptions options;

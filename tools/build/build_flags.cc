@@ -75,6 +75,17 @@ std::map<std::string, std::string> NamedValues(std::string_view option,
   return values;
 }
 
+std::map<std::string, std::string> ContextValues(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> values;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw tools::UsageError(fmt::format("--build-context: NAME=VALUE expected, not {}", text));
+    values[ToLower(text.substr(0, equals))] = text.substr(equals + 1);
+  }
+  return values;
+}
+
 Result<std::pair<std::string, Secret>> ParseSecret(std::string_view text) {
   std::string id, type;
   std::optional<std::string> source, variable;

@@ -57,6 +57,9 @@ std::map<std::string, std::string> NamedValues(std::string_view option,
                                                const std::vector<std::string>& texts,
                                                bool from_environment);
 
+// --build-context, by name in lower case: NAME=VALUE alone.
+std::map<std::string, std::string> ContextValues(const std::vector<std::string>& texts);
+
 // id=x,src=f | id=x,env=V | id=x; as buildx. Reads the secret. Errors name file or variable.
 Result<std::pair<std::string, Secret>> ParseSecret(std::string_view text);
 

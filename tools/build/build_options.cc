@@ -43,8 +43,7 @@ Result<BuildOptions> ReadBuildOptions(const BuildFlags& flags) {
   options.target = flags.target;
   options.build_args = NamedValues("--build-arg", flags.build_args, true);
   options.labels = NamedValues("--label", flags.labels, false);
-  for (const auto& [name, value] : NamedValues("--build-context", flags.contexts, false))
-    options.contexts.insert(name);
+  for (const auto& [name, value] : ContextValues(flags.contexts)) options.contexts.insert(name);
   TRY_ASSIGN(options.platform, ReadPlatform(flags));
   return options;
 }
@@ -61,8 +60,10 @@ Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& 
     settings.secrets.insert_or_assign(std::move(secret.first), std::move(secret.second));
   }
   for (const std::string& text : flags.add_hosts) {
-    TRY_ASSIGN(std::string host, ParseExtraHost(text));
-    settings.extra_hosts.push_back(std::move(host));
+    for (const std::string& one : Split(text, ',')) {
+      TRY_ASSIGN(std::string host, ParseExtraHost(one));
+      settings.extra_hosts.push_back(std::move(host));
+    }
   }
   for (const std::string& text : flags.ulimits) {
     TRY_ASSIGN(Ulimit limit, ParseUlimit(text));
@@ -73,7 +74,7 @@ Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& 
     if (!size || *size < 0) return Invalid("--shm-size: invalid size: '" + flags.shm_size + "'");
     settings.shm_size = static_cast<uint64_t>(*size);
   }
-  settings.network = flags.network;
+  if (!flags.network.empty()) settings.network = flags.network;
   if (settings.network != "default" && settings.network != "none" && settings.network != "host")
     return Invalid("network mode \"" + settings.network +
                    "\" is not known; there are default, none and host");

@@ -11,8 +11,9 @@ namespace veneer::build {
 
 const NamedContext* FindContext(const std::map<std::string, NamedContext>& contexts,
                                 const std::string& name) {
-  if (const auto found = contexts.find(name); found != contexts.end()) return &found->second;
-  const Result<ImageReference> wanted = ImageReference::Parse(name);
+  if (const auto found = contexts.find(ToLower(name)); found != contexts.end())
+    return &found->second;
+  const Result<ImageReference> wanted = ImageReference::Parse(ToLower(name));
   if (!wanted) return nullptr;
   for (const auto& [given, context] : contexts) {
     const Result<ImageReference> reference = ImageReference::Parse(given);

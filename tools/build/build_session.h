@@ -58,7 +58,8 @@ struct BuildSettings {
   std::optional<int64_t> epoch;           // SOURCE_DATE_EPOCH, seconds
 };
 
-// The context called `name`, as it stands or as a canonical image name; nullptr: none.
+// The context called `name` (theirs are in lower case), as it stands or as a canonical image name;
+// nullptr: none.
 const NamedContext* FindContext(const std::map<std::string, NamedContext>& contexts,
                                 const std::string& name);
 

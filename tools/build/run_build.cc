@@ -147,6 +147,7 @@ class Build {
                                                         : "auto";
     TRY_ASSIGN(const ProgressMode progress, ParseProgressMode(mode));
     for (const std::string& text : flags_.outputs) {
+      if (text.empty()) continue;
       TRY_ASSIGN(OutputSpec output, ParseOutput(text));
       outputs_.push_back(std::move(output));
     }
@@ -176,7 +177,7 @@ class Build {
 
   Result<> ReadContexts() {
     int number = 0;
-    for (const auto& [name, value] : NamedValues("--build-context", flags_.contexts, false)) {
+    for (const auto& [name, value] : ContextValues(flags_.contexts)) {
       const std::string scratch = ingest_->path() + "/named-" + std::to_string(number++);
       TRY(EnsureDir(AT_FDCWD, scratch, 0700));
       Task task(*log_, "[context " + name + "] load from " + value);

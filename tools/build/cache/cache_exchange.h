@@ -20,7 +20,7 @@ struct CacheLocation {
 
 // The values of --cache-to (`is_export`) or --cache-from. Errors (EINVAL): unknown types and keys;
 // type=registry, also as a bare reference, gha, s3, azblob (ENOTSUP); so is inline for
-// --cache-to; for --cache-from it is taken and does nothing.
+// --cache-to; for --cache-from it is taken and does nothing, as is an empty value.
 Result<std::vector<CacheLocation>> ParseCacheLocations(const std::vector<std::string>& texts,
                                                        bool is_export);
 

@@ -85,6 +85,7 @@ Result<std::vector<CacheLocation>> ParseCacheLocations(const std::vector<std::st
                                                        bool is_export) {
   std::vector<CacheLocation> locations;
   for (const std::string& text : texts) {
+    if (text.empty()) continue;
     TRY_ASSIGN(const Values values, ReadValues(text));
     const auto type = values.find("type");
     if (type == values.end()) return Invalid(fmt::format("a cache needs a type: {}", text));

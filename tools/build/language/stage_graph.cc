@@ -200,10 +200,10 @@ class StageGraphBuilder {
 
   bool IsContext(const std::string& name) const {
     if (EqualFold(name, "scratch") || EqualFold(name, "context")) return false;
-    const Result<ImageReference> reference = ImageReference::Parse(name);
+    const Result<ImageReference> reference = ImageReference::Parse(ToLower(name));
     return std::ranges::any_of(options_.contexts, [&](const std::string& context) {
-      if (context == name) return true;
-      const Result<ImageReference> other = ImageReference::Parse(context);
+      if (EqualFold(context, name)) return true;
+      const Result<ImageReference> other = ImageReference::Parse(ToLower(context));
       return reference && other && *reference == *other;
     });
   }
