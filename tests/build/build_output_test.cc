@@ -79,6 +79,32 @@ TEST(ParseOutput, ErrorsAreDockers) {
   }
 }
 
+TEST(BuildOutput, TheLogTellsWhatWasWritten) {
+  BuildResult result;
+  result.config = "{}";
+  result.image = ImageConfig::IdOf(result.config);
+  result.references = {"docker.io/library/a:latest"};
+  const std::string id = result.image.ToString();
+  const auto said = [&](const std::string& text) {
+    const OutputSpec output = Must(ParseOutput(text));
+    std::string out = TitleOf(output);
+    for (const std::string& line : DoneIn(result, output)) out += "\n" + line;
+    return out;
+  };
+  const std::string file = ::testing::TempDir() + "veneer-no-such-file";
+  EXPECT_EQ(said("type=image,name=b"), "exporting to image\nwriting image " + id +
+                                           " done\nnaming to docker.io/library/a:latest done\n"
+                                           "naming to docker.io/library/b:latest done");
+  EXPECT_EQ(said("type=oci,dest=" + file), "exporting to oci image format\nexporting config " + id +
+                                               " done\nsending tarball done");
+  EXPECT_EQ(
+      said("type=docker,dest=" + file),
+      "exporting to docker image format\nexporting config " + id + " done\nsending tarball done");
+  EXPECT_EQ(said("type=tar,dest=" + file), "exporting to client tarball\nsending tarball done");
+  EXPECT_EQ(said(file), "exporting to client directory\ncopying files done");
+  EXPECT_EQ(said("type=cacheonly"), "");
+}
+
 struct File {
   std::string path;
   mode_t mode = S_IFREG | 0644;

@@ -37,23 +37,6 @@
 namespace veneer::build {
 namespace {
 
-std::string NameOf(const OutputSpec& output) {
-  switch (output.kind) {
-    case OutputKind::kOci:
-      return "oci image format";
-    case OutputKind::kDocker:
-      return "docker image format";
-    case OutputKind::kTar:
-      return "client tarball";
-    case OutputKind::kLocal:
-      return "client directory";
-    case OutputKind::kImage:
-    case OutputKind::kNone:
-      break;
-  }
-  return "image";
-}
-
 // A vertex of the log for something that is no step.
 class Task {
  public:
@@ -265,12 +248,12 @@ class Build {
     result.image = ImageConfig::IdOf(result.config);
     image_ = result.image;
     for (const OutputSpec& output : outputs_) {
-      Task task(*log_, "exporting to " + NameOf(output));
+      if (output.kind == OutputKind::kNone) continue;
+      Task task(*log_, TitleOf(output));
       const Result<> written = WriteOutput(*store_, result, output);
       if (written) {
-        log_->Output(task.vertex(), "writing image " + image_.ToString() + " done\n", true);
-        for (const std::string& reference : NamesIn(result, output))
-          log_->Output(task.vertex(), "naming to " + reference + " done\n", true);
+        for (const std::string& line : DoneIn(result, output))
+          log_->Output(task.vertex(), line + "\n", true);
       }
       TRY(task.End(written));
     }

@@ -106,6 +106,49 @@ std::vector<std::string> NamesIn(const BuildResult& result, const OutputSpec& ou
   return names;
 }
 
+std::string TitleOf(const OutputSpec& output) {
+  switch (output.kind) {
+    case OutputKind::kImage:
+      return "exporting to image";
+    case OutputKind::kOci:
+      return "exporting to oci image format";
+    case OutputKind::kDocker:
+      return "exporting to docker image format";
+    case OutputKind::kTar:
+      return "exporting to client tarball";
+    case OutputKind::kLocal:
+      return "exporting to client directory";
+    case OutputKind::kNone:
+      break;
+  }
+  return "";
+}
+
+std::vector<std::string> DoneIn(const BuildResult& result, const OutputSpec& output) {
+  std::vector<std::string> lines;
+  switch (output.kind) {
+    case OutputKind::kImage:
+      lines = {"writing image " + result.image.ToString()};
+      for (const std::string& name : NamesIn(result, output)) lines.push_back("naming to " + name);
+      break;
+    case OutputKind::kOci:
+    case OutputKind::kDocker:
+      lines = {"exporting config " + result.image.ToString()};
+      lines.emplace_back(output.as_archive ? "sending tarball" : "copying files");
+      break;
+    case OutputKind::kTar:
+      lines = {"sending tarball"};
+      break;
+    case OutputKind::kLocal:
+      lines = {"copying files"};
+      break;
+    case OutputKind::kNone:
+      break;
+  }
+  for (std::string& line : lines) line += " done";
+  return lines;
+}
+
 bool WritesToStandardOutput(const OutputSpec& output) { return output.destination == "-"; }
 
 Result<> WriteOutput(Store& store, const BuildResult& result, const OutputSpec& output) {

@@ -40,6 +40,11 @@ struct BuildResult {
 // The names that the result goes by in `output`: of -t, and those of name=.
 std::vector<std::string> NamesIn(const BuildResult& result, const OutputSpec& output);
 
+// What the log says of an output that was written, in BuildKit's words: "exporting to client
+// directory", and what was done, a line each. Of kNone, which is nothing, nothing.
+std::string TitleOf(const OutputSpec& output);
+std::vector<std::string> DoneIn(const BuildResult& result, const OutputSpec& output);
+
 // Where standard output is the destination, nothing else may be written there.
 bool WritesToStandardOutput(const OutputSpec& output);
 
