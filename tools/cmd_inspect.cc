@@ -9,6 +9,7 @@
 #include "tools/commands.h"
 #include "tools/go_template.h"
 #include "tools/image_lookup.h"
+#include "tools/inspect_zeros.h"
 #include "tools/mounter.h"
 #include "tools/units.h"
 
@@ -129,7 +130,8 @@ Result<> Inspect(Context& context, const InspectFlags& flags, Inspectable what) 
   for (const std::string& name : flags.names) {
     auto document = Document(*store, name, what);
     if (document && format) {
-      auto text = format->Execute(*document);
+      const bool is_image = document->contains("RootFS");
+      auto text = format->Execute(*document, is_image ? ImageZeros() : ContainerZeros());
       if (text) {
         context.Print(*text + "\n");
         continue;

@@ -22,18 +22,18 @@ Result<Template> Template::Parse(std::string_view text) {
   return Template(std::string(text), std::move(*statements));
 }
 
-Result<std::string> Template::Execute(const Json& data) const {
+Result<std::string> Template::Execute(const Json& data, const Json& zeros) const {
   if (DeeperThan(data, kMaxDataDepth))
     return Invalid("the data is nested too deeply to be formatted");
   std::string out;
-  const Result<> done = ExecuteTemplate(source_, statements_, data, false, out);
+  const Result<> done = ExecuteTemplate(source_, statements_, data, zeros, false, out);
   if (!done) return std::unexpected(done.error().Within(kErrorPrefix));
   return out;
 }
 
 std::string Template::ExecuteHeading(const Json& headings) const {
   std::string out;
-  const Result<> done = ExecuteTemplate(source_, statements_, headings, true, out);
+  const Result<> done = ExecuteTemplate(source_, statements_, headings, Json(), true, out);
   // An error leaves what was printed before it; the rows will report theirs.
   (void)done;
   return out;

@@ -30,7 +30,12 @@ class Template {
   // What the template prints with `data` as dot. Errors (EINVAL) name the place and the expression,
   // in Docker's words: `template parsing error: template: :1:2: executing "" at <.Foo>: can't
   // evaluate field Foo`.
-  Result<std::string> Execute(const Json& data) const;
+  //
+  // `zeros` names the fields that Go's structs have whatever the data says, with their zero values:
+  // [] and {} for empty lists and maps, an object with members for a struct. A field that is null
+  // or left out in the data has its zero value, for json null where it is a list or map; a field
+  // that a struct does not have is an error.
+  Result<std::string> Execute(const Json& data, const Json& zeros = Json()) const;
 
   // The heading of a table: `headings` maps field names to headings, and json, join, upper and the
   // like pass them through. What cannot be evaluated ends the heading there, without an error, as

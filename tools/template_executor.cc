@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <ranges>
+#include <set>
 #include <utility>
 
 namespace veneer::tools {
@@ -14,8 +16,10 @@ enum class Flow { kNext, kBreak, kContinue };
 
 class Executor {
  public:
-  Executor(std::string_view source, const Json& data, bool header, std::string& out)
+  Executor(std::string_view source, const Json& data, const Json& zeros, bool header,
+           std::string& out)
       : source_(source), root_(TemplateValue(), &data), header_(header), out_(out) {
+    NoteStructs(data, zeros);
     variables_.emplace_back("$", root_);
   }
 
@@ -212,6 +216,16 @@ class Executor {
     return Fields(std::move(value), operand);
   }
 
+  // The objects of the data that are structs, with their zero values.
+  void NoteStructs(const Json& data, const Json& zeros) {
+    if (!data.is_object() || !zeros.is_object() || zeros.empty()) return;
+    structs_.emplace(&data, &zeros);
+    for (const auto& [name, zero] : zeros.items()) {
+      if (zero.empty() && (zero.is_array() || zero.is_object())) nil_.insert(&zero);
+      if (const auto member = data.find(name); member != data.end()) NoteStructs(*member, zero);
+    }
+  }
+
   TemplateValue Variable(std::string_view name) const {
     for (const auto& [variable, value] : std::views::reverse(variables_)) {
       if (variable == name) return value;
@@ -227,8 +241,18 @@ class Executor {
                     fmt::format("can't evaluate field {} in type {}", name, GoTypeName(*value)));
       }
       const auto member = value->find(name);
-      if (member == value->end()) {
-        if (value == root_ && !header_) return Fail(operand, "can't evaluate field " + name);
+      const bool left_out = member == value->end();
+      const auto as_struct = structs_.find(value.get());
+      if ((left_out || member->is_null()) && as_struct != structs_.end()) {
+        const auto zero = as_struct->second->find(name);
+        if (zero != as_struct->second->end()) {
+          value = TemplateValue(TemplateValue(), &*zero);
+          continue;
+        }
+      }
+      if (left_out) {
+        const bool unknown = value == root_ || as_struct != structs_.end();
+        if (unknown && !header_) return Fail(operand, "can't evaluate field " + name);
         return TemplateValue();
       }
       value = TemplateValue(value, &*member);
@@ -287,6 +311,8 @@ class Executor {
       values.push_back(*piped);
     }
     if (heading) return values.front();
+    if (name.text == "json" && nil_.contains(values.front().get()))
+      values.front() = MakeValue(nullptr);
     Result<TemplateValue> result = function.call(values);
     if (!result) {
       return Fail(name.pos, text,
@@ -329,6 +355,8 @@ class Executor {
 
   std::string_view source_;
   TemplateValue root_;
+  std::map<const Json*, const Json*> structs_;
+  std::set<const Json*> nil_;  // zero values that are lists and maps
   bool header_;
   std::string& out_;
   std::vector<std::pair<std::string, TemplateValue>> variables_;
@@ -337,8 +365,8 @@ class Executor {
 }  // namespace
 
 Result<> ExecuteTemplate(std::string_view source, const std::vector<Statement>& statements,
-                         const Json& data, bool header, std::string& out) {
-  return Executor(source, data, header, out).Run(statements);
+                         const Json& data, const Json& zeros, bool header, std::string& out) {
+  return Executor(source, data, zeros, header, out).Run(statements);
 }
 
 }  // namespace veneer::tools

@@ -19,9 +19,11 @@ namespace veneer::tools {
 // field that holds an object can be called with a key, as Docker's `.Label "name"`; an absent key
 // gives "".
 //
+// `zeros`: as Template::Execute takes them.
+//
 // `header` is how Docker makes a table's heading: `data` maps fields to headings, none is required,
 // and functions that format give back their first argument.
 Result<> ExecuteTemplate(std::string_view source, const std::vector<Statement>& statements,
-                         const Json& data, bool header, std::string& out);
+                         const Json& data, const Json& zeros, bool header, std::string& out);
 
 }  // namespace veneer::tools
