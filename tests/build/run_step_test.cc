@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -497,13 +498,16 @@ TEST(DeviceCages, GoWithTheirOwnerAndThoseOfTheKilledWithTheNext) {
 TEST_P(RunStep, SeveralAtOnce) {
   std::vector<std::thread> threads;
   std::vector<std::string> outputs(4);
+  // Made before any runs: a program that is being written, also by a descriptor that a process has
+  // inherited a moment before its exec(2), cannot be run.
+  std::array<Step, 4> steps;
   threads.reserve(outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
     threads.emplace_back([&, i] {
-      Step own;
       for (int round = 0; round < 3; ++round) {
-        if (own.Run(*runtime, "echo " + std::to_string(i)).value_or(-1) != 0) return;
-        outputs[i] += own.out;
+        const Result<int> status = steps[i].Run(*runtime, "echo " + std::to_string(i));
+        outputs[i] += steps[i].out + steps[i].err;
+        if (!status) outputs[i] += status.error().Message();
       }
     });
   }
