@@ -50,7 +50,7 @@ class BuildCommandTest : public test::StoreTest {
     unlink(name.c_str());
     Must(WriteAll(file.get(), input));
     lseek(file.get(), 0, SEEK_SET);
-    const UniqueFd before(dup(STDIN_FILENO));
+    const UniqueFd before(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
     dup2(file.get(), STDIN_FILENO);
     std::string out = Run(words, status);
     dup2(before.get(), STDIN_FILENO);
