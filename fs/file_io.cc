@@ -50,12 +50,13 @@ Result<size_t> ReadNow(int fd, void* buffer, size_t size, uint64_t offset) {
                           : PreadUpTo(fd, buffer, size, offset);
 }
 
-// Whether it begins as ELF files do.
+// Whether it begins as ELF files do, and can be read.
 Result<bool> IsProgram(int fd) {
   constexpr std::string_view kMagic = "\177ELF";
   char start[kMagic.size()];
-  TRY_ASSIGN(size_t n, ReadNow(fd, start, sizeof start, 0));
-  return std::string_view(start, n) == kMagic;
+  auto n = ReadNow(fd, start, sizeof start, 0);
+  if (!n && n.error().code() == kWouldWait) return std::unexpected(std::move(n).error());
+  return n && std::string_view(start, *n) == kMagic;
 }
 
 }  // namespace
@@ -205,6 +206,7 @@ SharedFd Overlay::SharedData(HandleId id) {
   Inode& inode = *(*handle)->inode;
   MutexLock lock(inode.mu);
   if (!inode.backing || inode.backing->upper) return nullptr;
+  if (inode.data != Data::kLower && inode.data != Data::kStub) return nullptr;
   return SharedFd(inode.backing, &inode.backing->fd);
 }
 

@@ -37,6 +37,10 @@ constexpr unsigned kMaxWriteBacks = 8;  // of those 16
 // Requests that nobody waits for by itself: pages read ahead, and written back, which may have to
 // wait for the gate without keeping others from being read.
 constexpr unsigned kMaxBackground = kMaxThreads;
+// How often, and for how long each time, who wants to write waits for the kernel to release a
+// shared program.
+constexpr int kReleaseLooks = 50;
+constexpr useconds_t kReleaseLookUs = 1000;
 constexpr unsigned kMinorOf6_12 = 41;  // of the protocol
 #ifndef FUSE_DEV_IOC_BACKING_CLOSE
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)  // of linux/fuse.h, from 6.9 on
@@ -143,6 +147,8 @@ void Server::Init(fuse_conn_info* conn) {
     // Before Linux 6.12, an answer that was under way could overrule what a passthrough write did
     // to the size.
     sees_writes_ = conn->proto_minor >= kMinorOf6_12;
+  } else {
+    overlay_.StopSharing();
   }
   conn->max_write = std::min(kMaxWrite, config_.max_write);
 #ifdef VENEER_FUSE_URING
@@ -170,12 +176,21 @@ void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_
   // closed; of new files, those that may be mapped to write are not worth that.
   bool may_pass = passthrough_ && !(made && (fi->flags & O_ACCMODE) == O_RDWR);
   SharedFd data = may_pass ? overlay_.FinalData(handle) : nullptr;
-  SharedFd shared = may_pass && !data ? overlay_.SharedData(handle) : nullptr;
+  SharedFd shared;
+  const auto share = [&] {
+    if (may_pass) shared = overlay_.SharedData(handle);
+    return shared ? shared->get() : -1;
+  };
   OpenModes::Opened opened = modes_.Open(
-      node, AccessOf(fi), made,
-      {.final_fd = data ? data->get() : -1, .shared_fd = shared ? shared->get() : -1}, [&](int fd) {
+      node, AccessOf(fi), made, {.final_fd = data ? data->get() : -1, .share = share}, [&](int fd) {
         int id = fuse_passthrough_open(req, fd);
-        if (id <= 0 && passthrough_.exchange(false)) {
+        if (id > 0) return id;
+        if (shared) {  // says nothing of the upper's files
+          if (overlay_.StopSharing()) {
+            Log(LogLevel::kWarning, "programs of this lower cannot be shared: going on without");
+          }
+        } else if (passthrough_.exchange(false)) {
+          overlay_.StopSharing();
           Log(LogLevel::kWarning, "passthrough is not possible here: going on without");
         }
         return id;
@@ -197,6 +212,12 @@ void Server::FinishOpen(fuse_req_t req, NodeId node, HandleId handle, fuse_file_
 Result<> Server::BeginChange(NodeId node, std::optional<OpenModes::Changing>& changing) {
   if (!overlay_.shares_programs()) return {};
   changing.emplace(modes_, node);
+  // close(2) does not wait until we hear of it: who has just closed the file may come first.
+  for (int i = 0; i < kReleaseLooks && !changing->held(); ++i) {
+    TRY(RequirePatience("a shared program"));
+    usleep(kReleaseLookUs);
+    changing.emplace(modes_, node);
+  }
   if (!changing->held()) return Fail(ETXTBSY, "a shared program");
   return {};
 }

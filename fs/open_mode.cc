@@ -17,16 +17,17 @@ void OpenModes::Check(NodeId node, const State& state) {
       state.told ? ", told" : "");
 }
 
-OpenModes::Opened OpenModes::Open(NodeId node, Access access, bool made, Data data,
+OpenModes::Opened OpenModes::Open(NodeId node, Access access, bool made, const Data& data,
                                   const std::function<int(int fd)>& add) {
   Shard& shard = ShardOf(node);
   MutexLock lock(shard.mu);
   State& state = shard.nodes[static_cast<uint64_t>(node)];
-  OpenMode next =
-      NextMode(state.mode, data.final_fd >= 0, data.shared_fd >= 0 && state.changers == 0);
+  const bool may_share =
+      state.mode == OpenMode::kIdle && data.final_fd < 0 && data.share && state.changers == 0;
+  const int shared_fd = may_share ? data.share() : -1;
+  OpenMode next = NextMode(state.mode, data.final_fd >= 0, shared_fd >= 0);
   if (state.mode == OpenMode::kIdle && next != OpenMode::kCached) {
-    state.backing_id =
-        std::max(0, add(next == OpenMode::kPassthrough ? data.final_fd : data.shared_fd));
+    state.backing_id = std::max(0, add(next == OpenMode::kPassthrough ? data.final_fd : shared_fd));
     if (state.backing_id == 0) next = OpenMode::kCached;
   }
   state.mode = next;

@@ -90,15 +90,17 @@ class OpenModes {
     bool keep_pages = true;
     bool drop_attributes = false;  // they may change unseen from here on
   };
-  // Descriptors of the node's data, or -1.
+  // The node's data for an open.
   struct Data {
-    int final_fd = -1;
-    int shared_fd = -1;  // of an open that only reads
+    int final_fd = -1;  // or -1
+    // For one that only reads: the descriptor of what may be shared now, or -1. Asked only where
+    // nothing is open and nobody is about to change the data, which holds until Open is done.
+    std::function<int()> share = nullptr;
   };
   // Counts one more open of `node`. `add` registers a descriptor as a backing file and returns its
   // ID, or 0 where that fails (the open is cached then). `made`: it is the first of a file that the
   // kernel does not know yet.
-  Opened Open(NodeId node, Access access, bool made, Data data,
+  Opened Open(NodeId node, Access access, bool made, const Data& data,
               const std::function<int(int fd)>& add);
 
   struct Closed {

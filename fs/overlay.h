@@ -71,7 +71,9 @@ class Overlay {
 
   bool read_only() const { return upper_ == nullptr; }
   bool acl() const { return behaviour_.acl; }
-  bool shares_programs() const { return behaviour_.share_programs && !read_only(); }
+  bool shares_programs() const { return shares_programs_.load(std::memory_order_relaxed); }
+  // Where it cannot be done. False: nobody wanted it.
+  bool StopSharing() { return shares_programs_.exchange(false); }
 
   // --- Names
   // ---------------------------------------------------------------------------------------------------------
@@ -406,6 +408,7 @@ class Overlay {
   const Ownership ownership_;
   const Behaviour behaviour_;
   FreezeGate gate_;
+  std::atomic<bool> shares_programs_{behaviour_.share_programs && !read_only()};
   std::atomic<unsigned> partials_{0};  // files that are kPartial, and not given up
   InodeTable inodes_;
   HandleTable handles_;

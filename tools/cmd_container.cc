@@ -98,6 +98,7 @@ struct Filter {
 std::vector<Filter> ParseFilters(const std::vector<std::string>& texts) {
   std::vector<Filter> filters;
   for (const std::string& text : texts) {
+    if (text.empty()) continue;
     size_t eq = text.find('=');
     if (eq == text.npos)
       throw UsageError("invalid argument \"" + text + "\": a filter is of the form name=value");

@@ -73,6 +73,7 @@ bool MatchesReference(const std::string& pattern, const ImageLine& line) {
 Result<> ApplyFilters(Store& store, const std::vector<std::string>& filters,
                       std::vector<ImageLine>& lines) {
   for (const std::string& filter : filters) {
+    if (filter.empty()) continue;
     size_t eq = filter.find('=');
     if (eq == filter.npos)
       throw UsageError("invalid argument \"" + filter + "\": a filter is of the form name=value");

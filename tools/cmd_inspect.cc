@@ -49,7 +49,8 @@ Result<Json> ImageDocument(Store& store, const ImageId& id) {
   document["Created"] = TextAt(config, "created");
   document["DockerVersion"] = TextAt(config, "docker_version");
   document["Author"] = TextAt(config, "author");
-  document["Config"] = config.contains("config") ? config["config"] : Json();
+  const auto own = config.find("config");
+  document["Config"] = own != config.end() && own->is_object() ? Json(*own) : Json::object();
   document["Architecture"] = TextAt(config, "architecture");
   if (std::string variant = TextAt(config, "variant"); !variant.empty())
     document["Variant"] = variant;
@@ -165,7 +166,7 @@ void AddInspect(CLI::App& parent, Context& context, Inspectable what) {
                 "json, or a Go template such as '{{json .RootFS.Layers}}'");
   if (what == Inspectable::kAny) {
     c->add_option("--type", flags->type, "image or container")
-        ->check(CLI::IsMember({"image", "container"}));
+        ->check(CLI::IsMember({"image", "container", ""}));
   }
   context.Run(c, [&context, flags, what] { return Inspect(context, *flags, what); });
 }

@@ -76,14 +76,16 @@ def save(figures, about, path):
         of = there.get("of")
         there.update(facts_of(name, row, figures, about))
         there["beside"] = beside | there["beside"]
-        # The usual columns of a row are of one run. One of other modes has peers of its own to be divided by.
-        usual = not there["values"] or any("/" not in s and s.startswith("veneer") for s in row)
-        if usual:
+        # The usual columns of a row are of one run, that which had what they are divided by. One of other modes has
+        # peers of its own for that; one of single targets adds them.
+        whole = base_of(name, row) is not None and any("/" not in s and s.startswith("veneer") for s in row)
+        if whole or not there["values"]:
             there["values"] = {s: values for s, values in there["values"].items() if "/" in s}
         else:
             there["of"] = of
+        modes_alone = any("/" in s for s in row) and not whole and there["values"]
         for subject, values in row.items():
-            if usual or "/" in subject:
+            if "/" in subject or not modes_alone:
                 there["values"][subject] = [round(v, 9) for v in values]
     with open(path + ".part", "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1, ensure_ascii=False)

@@ -25,8 +25,8 @@ namespace veneer::fs::testing {
 namespace {
 
 constexpr NodeId kNode{7};
-constexpr OpenModes::Data kFinal{.final_fd = 5};
-constexpr OpenModes::Data kSharedData{.shared_fd = 6};
+const OpenModes::Data kFinal{.final_fd = 5};
+const OpenModes::Data kSharedData{.share = [] { return 6; }};
 using enum Access;
 
 TEST(OpenModes, JoinsTheStateThatIs) {
@@ -152,6 +152,7 @@ TEST(OpenModes, WhoChangesAndWhoSharesKeepEachOtherOut) {
     modes.Close(kNode, kRead, false);
   }
   EXPECT_EQ(modes.Open(kNode, kRead, false, kSharedData, add).backing_id, 2);
+  EXPECT_EQ(modes.Close(kNode, kRead, true).backing_id, 2);
   EXPECT_EQ(added, (std::vector{6, 6}));
   EXPECT_EQ(modes.violations(), 0u);
 }
@@ -364,12 +365,35 @@ TEST_P(OpenMode, WritableMountsOpenTheirFilesWhateverTheOptionsSay) {
   EXPECT_EQ(ReadFd(file.get()).back(), 'b');
 }
 
+// What may be shared is asked for when that is settled: before, somebody may come and write.
+TEST(OpenModes, WhatIsSharedIsWhatIsThereWhenItIsOpened) {
+  OpenModes modes;
+  int asked = 0;
+  const OpenModes::Data data{.share = [&] {
+    ++asked;
+    return -1;  // copied up meanwhile
+  }};
+  auto add = [](int) { return 3; };
+  {
+    OpenModes::Changing changing(modes, kNode);
+    EXPECT_EQ(modes.Open(kNode, kRead, false, data, add).backing_id, 0);
+    EXPECT_EQ(asked, 0) << "somebody is about to write";
+    modes.Close(kNode, kRead, false);
+  }
+  EXPECT_EQ(modes.Open(kNode, kRead, false, data, add).backing_id, 0);
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(modes.Open(kNode, kRead, false, data, add).backing_id, 0);
+  EXPECT_EQ(asked, 1) << "it is open already";
+}
+
 class SharedPrograms : public OpenMode {
  protected:
+  static constexpr int kMany = 200;
   static std::string Program(char c) { return "\177ELF" + std::string(20000, c); }
   static void PopulatePrograms(const std::string& dir) {
     WriteFile(dir + "/program", Program('a'));
     WriteFile(dir + "/text", std::string(20000, 'a'));
+    for (int i = 0; i < kMany; ++i) WriteFile(dir + fmt::format("/many{}", i), Program('m'));
     WriteFile(dir + "/sleep", ReadFile("/bin/sleep"));
     ASSERT_EQ(chmod((dir + "/sleep").c_str(), 0755), 0);
   }
@@ -475,6 +499,16 @@ TEST_P(SharedPrograms, AreRightWhoeverComesFirst) {
   }
   done = true;
   for (std::thread& reader : readers) reader.join();
+}
+
+// close(2) does not wait until the daemon knows.
+TEST_P(SharedPrograms, CanBeWrittenByWhoHasJustClosedThem) {
+  for (int i = 0; i < kMany; ++i) {
+    const std::string name = At(fmt::format("many{}", i));
+    EXPECT_EQ(ReadFile(name), Program('m'));
+    UniqueFd writer(open(name.c_str(), O_WRONLY | O_CLOEXEC));
+    EXPECT_TRUE(writer) << strerror(errno);
+  }
 }
 
 TEST_P(SharedPrograms, ReplacedByRenamingTheyAreWhatIsThere) {

@@ -63,13 +63,24 @@ TEST_F(ArgumentsTest, WordsAfterTwoDashesAndValuesStayAsTheyAre) {
             (Words{"build", "--", "--target=", "-q=false"}));
   EXPECT_EQ(Arguments({"build", "--target", "--tag=", "-t", "-q=false"}),
             (Words{"build", "--target", "--tag=", "-t", "-q=false"}));
-  EXPECT_EQ(Arguments({"build", "--unknown=", "--quiet="}),
-            (Words{"build", "--unknown=", "--quiet="}));
+  EXPECT_EQ(Arguments({"build", "--unknown=", "-ux"}), (Words{"build", "--unknown=", "-ux"}));
 }
 
 TEST_F(ArgumentsTest, ShortOptionsTakeTheirValueAfterEquals) {
   EXPECT_EQ(Arguments({"build", "-q=false", "-t=a=b", "--tag=c=d"}),
             (Words{"build", "--quiet=false", "-t", "a=b", "--tag=c=d"}));
+}
+
+TEST_F(ArgumentsTest, ShortOptionsInOneWord) {
+  EXPECT_EQ(Arguments({"build", "-qt=a", "-qtb", "-qt", "-q", "ctx"}),
+            (Words{"build", "-q", "-t", "a", "-q", "-t", "b", "-q", "-t", "-q", "ctx"}));
+  EXPECT_EQ(Arguments({"build", "-qq=false", "-qt="}),
+            (Words{"build", "-q", "--quiet=false", "-q", "-t", ""}));
+}
+
+TEST_F(ArgumentsTest, NothingIsNeitherTrueNorFalse) {
+  EXPECT_THROW(Arguments({"build", "--quiet="}), CLI::Error);
+  EXPECT_THROW(Arguments({"build", "-q="}), CLI::Error);
 }
 
 // --root's value is none of the commands.

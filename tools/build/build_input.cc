@@ -78,6 +78,10 @@ Result<BuildInput> FromStream(const std::string& file, int fd, const std::string
 
 }  // namespace
 
+bool IsElsewhere(const std::string& context) {
+  return context == "-" || IsGitSource(context) || IsHttpSource(context);
+}
+
 Result<BuildInput> OpenBuildInput(const std::string& file, const std::string& context,
                                   const std::string& scratch, bool keep_git_dir,
                                   const std::function<bool()>& cancelled) {

@@ -24,4 +24,7 @@ Result<BuildInput> OpenBuildInput(const std::string& file, const std::string& co
                                   const std::string& scratch, bool keep_git_dir,
                                   const std::function<bool()>& cancelled);
 
+// Whether `context` is no directory of this host: it needs `scratch`.
+bool IsElsewhere(const std::string& context);
+
 }  // namespace veneer::build

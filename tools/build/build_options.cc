@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "tools/build/language/csv_fields.h"
 #include "tools/build/language/go_number.h"
 #include "tools/build/language/platform.h"
 #include "tools/build/language/text.h"
@@ -56,11 +57,14 @@ bool KeepsGitDir(const BuildOptions& options) {
 Result<BuildSettings> ReadSettings(const BuildFlags& flags, const BuildOptions& options) {
   BuildSettings settings;
   for (const std::string& text : flags.secrets) {
+    if (text.empty()) continue;
     TRY_ASSIGN(auto secret, ParseSecret(text));
     settings.secrets.insert_or_assign(std::move(secret.first), std::move(secret.second));
   }
   for (const std::string& text : flags.add_hosts) {
-    for (const std::string& one : Split(text, ',')) {
+    if (text.empty()) continue;
+    TRY_ASSIGN(const std::vector<std::string> hosts, CsvFields(text));
+    for (const std::string& one : hosts) {
       TRY_ASSIGN(std::string host, ParseExtraHost(one));
       settings.extra_hosts.push_back(std::move(host));
     }

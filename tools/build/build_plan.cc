@@ -111,7 +111,7 @@ class Planner {
       TRY_ASSIGN(draft, At(node.stage.lines, ImageDraft::From(node.image->config)));
       const Platform is = Normalize(draft.platform());
       if (node.needed && node.base.kind == StageSource::Kind::kImage &&
-          !node.image->layers.empty() &&
+          !node.image->layers.empty() && !is.os.empty() && !is.architecture.empty() &&
           (is.os != platform.os || is.architecture != platform.architecture)) {
         context_.linter->Warn(
             rules::kInvalidBaseImagePlatform, node.stage.lines,

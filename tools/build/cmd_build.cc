@@ -41,7 +41,7 @@ class ScratchFolder {
     const char* const temporary = std::getenv("TMPDIR");
     std::string path = std::string(temporary != nullptr && *temporary != 0 ? temporary : "/tmp") +
                        "/veneer-check-XXXXXX";
-    if (mkdtemp(path.data()) == nullptr) return Errno("make a temporary folder");
+    if (mkdtemp(path.data()) == nullptr) return Errno("temporary folder " + path);
     ScratchFolder folder(path);
     char real[PATH_MAX];
     if (realpath(path.c_str(), real) == nullptr) return Errno("temporary folder " + path);
@@ -80,17 +80,37 @@ Result<> Check(tools::Context& context, const BuildInput& input, BuildOptions op
   return {};
 }
 
+// What --check and --print-ast do.
+Result<> LookAt(tools::Context& context, const BuildFlags& flags, const std::string& scratch) {
+  TRY_ASSIGN(BuildOptions options, ReadBuildOptions(flags));
+  TRY(ReadSettings(flags, options));
+  TRY_ASSIGN(const BuildInput input,
+             OpenBuildInput(flags.file, flags.context, scratch, KeepsGitDir(options),
+                            [] { return WasInterrupted(); }));
+  if (flags.print_ast) return PrintAst(context, input.dockerfile);
+  return Check(context, input, std::move(options));
+}
+
+// The same of a context that is brought here first, by processes that end with the command.
+int BringAndLookAt(tools::Context& context, const BuildFlags& flags) {
+  const Result<> done = [&]() -> Result<> {
+    TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::Create());
+    return LookAt(context, flags, scratch.path());
+  }();
+  if (done) return context.Finish();
+  tools::Context::Complain(WasInterrupted() ? "interrupted" : done.error().Message());
+  return WasInterrupted() ? 130 : tools::kExitError;
+}
+
 Result<> Run(tools::Context& context, const BuildFlags& flags) {
   TRY(CheckDockerFlags(flags));
-  if (flags.print_ast || WantsCheck(flags)) {
-    TRY_ASSIGN(BuildOptions options, ReadBuildOptions(flags));
-    TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::Create());
-    TRY_ASSIGN(const BuildInput input,
-               OpenBuildInput(flags.file, flags.context, scratch.path(), KeepsGitDir(options), {}));
-    if (flags.print_ast) return PrintAst(context, input.dockerfile);
-    return Check(context, input, std::move(options));
-  }
-  TRY_ASSIGN(const int status, RunIsolated([&] { return RunBuild(flags, context.root); }));
+  const bool looks = flags.print_ast || WantsCheck(flags);
+  if (flags.print_ast && WantsCheck(flags))
+    throw tools::UsageError("--print-ast excludes --check and --call=check");
+  if (looks && !IsElsewhere(flags.context)) return LookAt(context, flags, "");
+  TRY_ASSIGN(const int status, RunIsolated([&] {
+               return looks ? BringAndLookAt(context, flags) : RunBuild(flags, context.root);
+             }));
   context.Exit(status);
   return {};
 }

@@ -30,8 +30,8 @@ struct MountSource {
 using SourceChain =
     std::function<Result<MountSource>(const StageSource& source, const std::string& path)>;
 
-// The id by which the store keeps a cache mount, of those in `name_space` (empty: in none). No two
-// names have an id in common.
+// The id by which the store keeps a cache mount, of those in `name_space` (empty: in none). Names
+// that are not empty have no id in common.
 std::string CacheIdOf(const std::string& name_space, const std::string& id);
 
 // A tmpfs, until it goes.

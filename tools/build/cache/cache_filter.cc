@@ -52,6 +52,7 @@ Result<CacheFilter> CacheFilter::Parse(const std::vector<std::string>& texts) {
   CacheFilter filter;
   std::set<std::string> keys;
   for (const std::string& text : texts) {
+    if (text.empty()) continue;
     const size_t equals = text.find('=');
     const std::string key = text.substr(0, equals);
     if (!keys.insert(key).second) return Invalid(fmt::format("filter '{}' is given twice", key));
